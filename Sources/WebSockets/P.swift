@@ -1,0 +1,13 @@
+import WebSocketCore
+import NIOCore
+import NIOPosix
+import NIOHTTP1
+import NIOSSL
+import NIOSOCKS
+import NIOExtras
+import NIOCertificateReloading
+import NIOHTTPTypesHTTP1
+import ServiceLifecycle
+import Logging
+import Metrics
+import HTTPTypes

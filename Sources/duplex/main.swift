@@ -1,0 +1,2 @@
+import WebSockets
+import ArgumentParser
