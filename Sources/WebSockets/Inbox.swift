@@ -1,0 +1,142 @@
+// The messages of one connection that wait for `for try await`; confined to the connection's thread.
+
+import NIOCore
+import WebSocketCore
+
+/// The messages of one connection that wait for `for try await`.
+///
+/// `@unchecked Sendable`: the stored variables are touched only on the connection's thread.
+final class Inbox: @unchecked Sendable {
+    private typealias Continuation = UnsafeContinuation<Message?, any Error>
+
+    private var messages = CircularBuffer<(message: Message, cost: Int)>(initialCapacity: 0)
+    private var cost = 0
+    private var burstCost = 0
+    private var waiter: Continuation?
+    /// Which wait it is, so that a late cancellation does not hit the next one.
+    private var waits = 0
+    private var end: Result<Void, ConnectionClosed>?
+    private var isDiscarding = false
+    /// Whether the connection was asked to stop reading.
+    private(set) var isPaused = false
+    private let limit: Int
+
+    /// What a queued message costs beside its payload.
+    private static let overhead = 64
+
+    init(limit: Int) { self.limit = limit }
+
+    // MARK: In
+
+    /// Notes how much memory the messages of the next read keep alive together.
+    func beginBurst(heldBytes: Int) { burstCost = heldBytes }
+
+    func add(_ message: Message, from socket: WebSocket) {
+        if let continuation = waiter.take() {
+            continuation.resume(returning: message)
+            return
+        }
+        guard !isDiscarding else { return }
+        // The first message of a read that has to wait keeps all of the read's memory; a peer that sends single bytes would otherwise
+        // have us keep thousands of times what is counted.
+        let share = message.payload.readableBytes + Self.overhead + burstCost
+        burstCost = 0
+        cost += share
+        messages.append((message, share))
+        if cost > limit && !isPaused { pause(socket, true) }
+    }
+
+    /// Ends the sequence, after what is still queued.
+    func finish(_ end: Result<Void, ConnectionClosed>) {
+        guard self.end == nil else { return }
+        self.end = end
+        guard let continuation = waiter.take() else { return }
+        continuation.resume(with: end.map { nil }.mapError { $0 })
+    }
+
+    /// Forgets what is queued and what comes: nobody will ask for it.
+    func discard(_ socket: WebSocket) {
+        isDiscarding = true
+        messages.removeAll()
+        cost = 0
+        if isPaused { pause(socket, false) }
+    }
+
+    private func pause(_ socket: WebSocket, _ isPaused: Bool) {
+        self.isPaused = isPaused
+        socket.setReadingPaused(isPaused)
+    }
+
+    // MARK: Out
+
+    /// The next message, if it is there.
+    @inline(__always)
+    func pop(_ socket: WebSocket) -> Message? {
+        guard let (message, share) = messages.popFirst() else { return nil }
+        cost -= share
+        if isPaused && cost <= limit / 2 { pause(socket, false) }
+        return message
+    }
+
+    /// The next message, on the connection's thread.
+    @inline(__always)
+    nonisolated(nonsending) func next(_ socket: WebSocket) async throws -> Message? {
+        if let message = pop(socket) { return message }
+        if let end { return try end.map { nil }.get() }
+        guard waiter == nil else { throw UsageError(.concurrentIteration) }
+        waits += 1
+        let wait = waits
+        return try await withTaskCancellationHandler {
+            try await withUnsafeThrowingContinuation { waiter = $0 }
+        } onCancel: {
+            socket.thread.performLater { self.cancel(wait) }
+        }
+    }
+
+    /// The next message, asked for from elsewhere.
+    func nextFromElsewhere(_ socket: WebSocket) async throws -> Message? {
+        let wait = Wait()
+        return try await withTaskCancellationHandler {
+            try await withUnsafeThrowingContinuation { (continuation: Continuation) in
+                socket.thread.perform { self.answer(continuation, wait, socket) }
+            }
+        } onCancel: {
+            wait.cancel()
+            socket.thread.performLater { self.cancel(wait) }
+        }
+    }
+
+    private var distantWait: Wait?
+
+    private func answer(_ continuation: Continuation, _ wait: Wait, _ socket: WebSocket) {
+        if wait.isCancelled { return continuation.resume(throwing: CancellationError()) }
+        if let message = pop(socket) { return continuation.resume(returning: message) }
+        if let end { return continuation.resume(with: end.map { nil }.mapError { $0 }) }
+        if waiter != nil { return continuation.resume(throwing: UsageError(.concurrentIteration)) }
+        waits += 1
+        distantWait = wait
+        waiter = continuation
+    }
+
+    private func cancel(_ wait: Int) {
+        guard wait == waits else { return }
+        waiter.take()?.resume(throwing: CancellationError())
+    }
+
+    private func cancel(_ wait: Wait) {
+        guard distantWait === wait else { return }
+        distantWait = nil
+        waiter.take()?.resume(throwing: CancellationError())
+    }
+}
+
+/// Puts messages into the inbox, and runs the user's async code beside the connection.
+struct AsyncHandler: WebSocketHandler {
+    let inbox: Inbox
+    /// Begins the user's task.
+    let begin: @Sendable (WebSocket) -> Void
+
+    func opened(_ socket: WebSocket) { begin(socket) }
+    @inline(__always)
+    func received(_ message: Message, from socket: WebSocket) { inbox.add(message, from: socket) }
+}

@@ -1,0 +1,87 @@
+// A message, as the handler gets it and as `send` takes it: RFC 6455 §5.6.
+
+public import NIOCore
+public import WebSocketCore
+
+/// A text or binary message (RFC 6455 §5.6).
+///
+/// The payload is held as bytes whichever the kind is, so that text that is only passed on costs no `String`. The bytes of a message
+/// that arrived are a slice of what was read from the network: whoever keeps small messages for long copies them
+/// (`ByteBuffer(bytes: message.payload.readableBytesView)`), or else keeps the whole read alive.
+public struct Message: Sendable, Hashable {
+    /// Whether it is text or binary.
+    public let kind: MessageKind
+    /// The payload; UTF-8 if the kind is text.
+    public let payload: ByteBuffer
+
+    @inline(__always)
+    init(kind: MessageKind, payload: ByteBuffer) {
+        self.kind = kind
+        self.payload = payload
+    }
+
+    /// A text message.
+    public static func text(_ text: some StringProtocol) -> Message {
+        Message(kind: .text, payload: ByteBuffer(substring: Substring(text)))
+    }
+
+    /// A text message of bytes that are UTF-8 already, such as JSON from an encoder.
+    ///
+    /// - Throws: `UsageError.Rule.invalidUTF8` if they are not.
+    public static func text(utf8 payload: ByteBuffer) throws(UsageError) -> Message {
+        var validator = UTF8Validator()
+        guard payload.withUnsafeReadableBytes({ validator.validate($0) }), validator.isComplete else {
+            throw UsageError(.invalidUTF8)
+        }
+        return Message(kind: .text, payload: payload)
+    }
+
+    /// A binary message.
+    public static func binary(_ payload: ByteBuffer) -> Message { Message(kind: .binary, payload: payload) }
+
+    /// A binary message.
+    public static func binary(_ payload: some Sequence<UInt8>) -> Message {
+        Message(kind: .binary, payload: ByteBuffer(bytes: payload))
+    }
+
+    /// The text, or nil if the message is binary.
+    public var text: String? { kind == .text ? String(buffer: payload) : nil }
+
+    /// The bytes, or nil if the message is text.
+    public var binary: ByteBuffer? { kind == .binary ? payload : nil }
+
+    /// The message taken apart by its kind, for a `switch`.
+    public enum Content: Sendable, Hashable {
+        /// Text.
+        case text(String)
+        /// Bytes.
+        case binary(ByteBuffer)
+    }
+
+    /// The message taken apart by its kind, for a `switch`.
+    public var content: Content { kind == .text ? .text(String(buffer: payload)) : .binary(payload) }
+}
+
+/// A message that was framed once, to be sent to many (servers only: a client's frames are masked one by one).
+public struct PreparedMessage: Sendable {
+    let message: Message
+    /// The unmasked frame.
+    let frame: ByteBuffer
+
+    /// Frames a message.
+    public init(_ message: Message) {
+        let header = FrameHeader(opcode: message.kind.opcode, payloadLength: message.payload.readableBytes)
+        var frame = ByteBufferAllocator().buffer(capacity: header.encodedLength + message.payload.readableBytes)
+        frame.writeFrameHeader(header)
+        frame.writeImmutableBuffer(message.payload)
+        self.message = message
+        self.frame = frame
+    }
+}
+
+extension ByteBuffer {
+    @inline(__always)
+    mutating func writeFrameHeader(_ header: FrameHeader) {
+        writeWithUnsafeMutableBytes(minimumWritableBytes: FrameHeader.maxEncodedLength) { header.encode(into: $0) }
+    }
+}

@@ -1,0 +1,78 @@
+// What is counted, and where the counts can be read: by the program itself, and by whatever swift-metrics is bootstrapped with.
+
+import Metrics
+import Synchronization
+import WebSocketCore
+
+/// Counts of one thread since they were last published; plain numbers, as the hot path adds to them.
+struct Tally {
+    var messagesReceived = 0
+    var bytesReceived = 0
+    var messagesSent = 0
+    var bytesSent = 0
+    var sendsDropped = 0
+
+    var isDirty: Bool { messagesReceived | messagesSent | sendsDropped != 0 }
+
+    mutating func publish(to statistics: Statistics) {
+        statistics.add(self)
+        self = Tally()
+    }
+}
+
+/// The counts of a server or a client, under the names that operators see.
+///
+/// | metric | kind | what |
+/// |---|---|---|
+/// | `duplex_connections_open` | gauge | open WebSocket connections |
+/// | `duplex_messages_received_total`, `duplex_messages_sent_total` | counter | data messages |
+/// | `duplex_bytes_received_total`, `duplex_bytes_sent_total` | counter | their payloads, in bytes |
+/// | `duplex_sends_dropped_total` | counter | messages that were not sent to a slow reader |
+/// | `duplex_handshakes_refused_total{status}` | counter | handshakes refused, by HTTP status |
+/// | `duplex_closes_total{code}` | counter | connections ended, by close code |
+final class Statistics: Sendable {
+    private let open = Atomic<Int>(0)
+    private let received = Atomic<Int>(0)
+    private let sent = Atomic<Int>(0)
+    private let total = Atomic<Int>(0)
+    private let openGauge = Gauge(label: "duplex_connections_open")
+    private let messagesReceived = Counter(label: "duplex_messages_received_total")
+    private let bytesReceived = Counter(label: "duplex_bytes_received_total")
+    private let messagesSent = Counter(label: "duplex_messages_sent_total")
+    private let bytesSent = Counter(label: "duplex_bytes_sent_total")
+    private let sendsDropped = Counter(label: "duplex_sends_dropped_total")
+
+    /// What can be read at any time.
+    var snapshot: (open: Int, total: Int, received: Int, sent: Int) {
+        (
+            open.load(ordering: .relaxed), total.load(ordering: .relaxed), received.load(ordering: .relaxed),
+            sent.load(ordering: .relaxed)
+        )
+    }
+
+    func add(_ tally: Tally) {
+        received.add(tally.messagesReceived, ordering: .relaxed)
+        sent.add(tally.messagesSent, ordering: .relaxed)
+        messagesReceived.increment(by: tally.messagesReceived)
+        bytesReceived.increment(by: tally.bytesReceived)
+        messagesSent.increment(by: tally.messagesSent)
+        bytesSent.increment(by: tally.bytesSent)
+        if tally.sendsDropped > 0 { sendsDropped.increment(by: tally.sendsDropped) }
+    }
+
+    func opened() {
+        total.add(1, ordering: .relaxed)
+        openGauge.record(open.add(1, ordering: .relaxed).newValue)
+    }
+
+    func closed(_ code: CloseCode) {
+        openGauge.record(open.subtract(1, ordering: .relaxed).newValue)
+        // The peer picks the code; labels stay few all the same.
+        let label = code.rawValue < 3000 ? code.description : code.rawValue < 4000 ? "3xxx" : "4xxx"
+        Counter(label: "duplex_closes_total", dimensions: [("code", label)]).increment()
+    }
+
+    func refused(status: Int) {
+        Counter(label: "duplex_handshakes_refused_total", dimensions: [("status", String(status))]).increment()
+    }
+}

@@ -1,0 +1,25 @@
+// What moves the bytes of a connection, so that what moves them can be exchanged.
+
+import NIOCore
+
+/// What moves the bytes of one connection; every call is made on the connection's own thread.
+protocol Transport: AnyObject {
+    /// Whether it takes bytes to send now; it calls `WebSocket.transportBecameWritable` when this turns true.
+    var isWritable: Bool { get }
+    /// The bytes taken and not yet given to the system.
+    var bufferedBytes: Int { get }
+    /// Takes bytes to send, in order.
+    func write(_ bytes: ByteBuffer)
+    /// Gives to the system what was taken.
+    func flush()
+    /// Stops reading, so that the peer's sends back up.
+    func pauseReading()
+    /// Reads again.
+    func resumeReading()
+    /// Ends the sending side once all is sent, and reads on until the peer ends its side.
+    func finishSending()
+    /// Closes once all is sent.
+    func closeAfterFlush()
+    /// Cuts the connection now.
+    func terminate()
+}

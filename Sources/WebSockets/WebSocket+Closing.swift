@@ -1,0 +1,181 @@
+// How a connection ends: RFC 6455 §7.
+
+import HTTPTypes
+import Logging
+import NIOCore
+import Synchronization
+public import WebSocketCore
+
+extension WebSocket {
+    // MARK: Any thread
+
+    /// Begins the close handshake with 1000; what was sent before leaves first.
+    ///
+    /// Does nothing if the connection is closing already. A peer that does not answer within `closeTimeout` is cut off.
+    public func close() { thread.perform { self.beginClose(.normalClosure, "") } }
+
+    /// Begins the close handshake (RFC 6455 §7.1.2); what was sent before leaves first.
+    ///
+    /// - Parameters:
+    ///   - code: 1000–1003, 1007–1014 or 3000–4999.
+    ///   - reason: at most 123 bytes of UTF-8.
+    /// - Throws: `UsageError` for a code or reason that may not be sent.
+    public func close(code: CloseCode, reason: String = "") throws(UsageError) {
+        guard code.isSendable else { throw UsageError(.invalidCloseCode) }
+        guard reason.utf8.count <= 123 else { throw UsageError(.closeReasonTooLong) }
+        thread.perform { self.beginClose(code, reason) }
+    }
+
+    /// Cuts the connection at once, without a close handshake.
+    public func terminate() { thread.perform { self.cut(nil) } }
+
+    /// Waits until the connection has ended, and says how.
+    public nonisolated(nonsending) func waitUntilClosed() async -> Closure {
+        await withCheckedContinuation { continuation in
+            thread.perform { self.park(continuation) }
+        }
+    }
+
+    private func park(_ continuation: CheckedContinuation<Closure, Never>) {
+        if transport == nil, let closure = connection.closure {
+            continuation.resume(returning: closure)
+        } else {
+            closeWaiters.append(continuation)
+        }
+    }
+
+    // MARK: On the thread
+
+    func beginClose(_ code: CloseCode, _ reason: String) {
+        assertOwned()
+        guard let frame = (try? connection.close(code: code, reason: reason)).flatMap({ $0 }) else { return }
+        readyState = .closing
+        sendClose(frame)
+    }
+
+    /// The peer's close frame has come (§7.1.3–7.1.4).
+    func receivedClose(beganByPeer: Bool) {
+        readyState = .closing
+        inbox?.finish(closeResult)
+        if beganByPeer { sendClose(connection.closeFrame) } else { markDirty() }
+    }
+
+    /// The peer broke the protocol or a limit (§7.1.7).
+    func fail(_ error: ProtocolError) {
+        closeCause = error
+        logger.info("closing: \(error)", metadata: ["peer": "\(peerDescription)", "path": "\(request.path ?? "")"])
+        readyState = .closing
+        if let frame = connection.fail(error) { sendClose(frame) } else { markDirty() }
+        inbox?.finish(closeResult)
+    }
+
+    /// The peer reads too slowly: what waits for it is dropped, as it would take the close frame with it.
+    func cutOffSlowReader() {
+        guard readyState == .open else { return }
+        let limit = configuration.maxSendBuffer
+        closeCause = NetworkError("the peer read too slowly: over \(limit) bytes waited to be sent (limit maxSendBuffer)")
+        logger.info("closing: the peer reads too slowly", metadata: ["peer": "\(peerDescription)", "maxSendBuffer": "\(limit)"])
+        readyState = .closing
+        outbox.removeAll()
+        if let frame = connection.fail(code: .tryAgainLater, reason: "reads too slowly") { sendClose(frame) }
+        inbox?.finish(closeResult)
+    }
+
+    private func sendClose(_ payload: [UInt8]) {
+        append(.close, ByteBuffer(bytes: payload))
+        closeDeadline = Timestamp(thread.now).advanced(by: configuration.closeTimeout)
+        keepalive = nil
+        deferred = []
+        deferredBytes = 0
+        armTimer()
+        inbox?.discard(self)
+        sendWaiters.resumeAll()
+    }
+
+    /// Puts a control frame into the outbox, whatever the connection's state.
+    func append(_ opcode: Opcode, _ payload: ByteBuffer) {
+        let header = FrameHeader(opcode: opcode, payloadLength: payload.readableBytes, maskKey: nextMaskKey())
+        outbox.append(header, payload, thread)
+        markDirty()
+    }
+
+    /// Everything is said: ends TCP, in the order of §7.1.1.
+    func finishIfFlushed() {
+        guard outbox.isEmpty, let transport else { return }
+        if connection.closure?.isClean != true {
+            // The peer may still be sending. Closing with unread bytes would reset the connection, and the reset would overtake
+            // our close frame; so only our side ends, and the rest is read until the peer's end or the deadline.
+            transport.finishSending()
+        } else if connection.role == .server {
+            // §7.1.1: "The server MUST close the TCP connection immediately" after both close frames.
+            transport.closeAfterFlush()
+        }
+        // A client waits: "in abnormal cases (such as not having received a TCP Close from the server after a reasonable amount of
+        // time) a client MAY initiate the TCP Close"; the deadline does.
+    }
+
+    /// Cuts the connection.
+    func cut(_ cause: NetworkError?) {
+        assertOwned()
+        guard let transport else { return }
+        if closeCause == nil { closeCause = cause }
+        connection.disconnected(by: .local)
+        transport.terminate()
+    }
+
+    /// The system reported an error; the transport closes next.
+    func transportFailed(_ error: any Error) {
+        if closeCause == nil { closeCause = NetworkError("the connection broke: \(error)", underlying: error) }
+    }
+
+    /// The transport is gone.
+    func transportClosed() {
+        guard transport != nil else { return }
+        connection.disconnected(by: .remote)
+        transport = nil
+        readyState = .closed
+        queuedBytes.store(0, ordering: .relaxed)
+        timer?.cancel()
+        timer = nil
+        thread.remove(self)
+        guard let closure = connection.closure else { return }
+        thread.statisticsClosed(closure.code)
+        logClosed(closure)
+        settle(closure)
+    }
+
+    private func settle(_ closure: Closure) {
+        inbox?.finish(closeResult)
+        sendWaiters.resumeAll()
+        for ping in pings { ping.continuation?.resume(throwing: closedError(closure)) }
+        pings = []
+        for waiter in closeWaiters { waiter.resume(returning: closure) }
+        closeWaiters = []
+        outbox.removeAll()
+        assembly = nil
+        let handler = handler
+        self.handler = nil
+        handler?.closed(self, closure)
+    }
+
+    private func logClosed(_ closure: Closure) {
+        let seconds = Double((thread.now - openedAt).nanoseconds) / 1e9
+        var metadata: Logger.Metadata = [
+            "path": "\(request.path ?? "")", "peer": "\(peerDescription)", "closure": "\(closure)", "seconds": "\(seconds)",
+        ]
+        if let closeCause { metadata["cause"] = "\(closeCause)" }
+        logger.debug("closed", metadata: metadata)
+    }
+
+    private var closeResult: Result<Void, ConnectionClosed> {
+        guard let closure = connection.closure else { return .success(()) }
+        return closure.isNormal || endedByUs(closure) ? .success(()) : .failure(closedError(closure))
+    }
+
+    /// Whether this end closed on purpose, with a normal code: the sequence ends, even if the peer's answer never came.
+    private func endedByUs(_ closure: Closure) -> Bool {
+        closure.initiator == .local && closeCause == nil && (closure.code == .normalClosure || closure.code == .goingAway)
+    }
+
+    func closedError(_ closure: Closure) -> ConnectionClosed { ConnectionClosed(closure: closure, cause: closeCause) }
+}

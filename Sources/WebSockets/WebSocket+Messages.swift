@@ -1,0 +1,56 @@
+// `for try await message in socket`.
+
+public import WebSocketCore
+
+extension WebSocket: AsyncSequence {
+    /// What arrives.
+    public typealias Element = Message
+
+    /// The messages in the order of their arrival; one task at a time may ask.
+    ///
+    /// The sequence ends when the connection ended normally (1000, 1001, or a close without a code), and throws
+    /// `ConnectionClosed` when it ended otherwise. A cancelled task gets `CancellationError`, and no message is lost: another
+    /// iterator goes on where it stopped. While nobody asks, messages wait, and over `maxUnreadBytes` the peer is made to wait.
+    public struct AsyncIterator: AsyncIteratorProtocol {
+        let socket: WebSocket
+
+        /// The next message; nil at the end.
+        ///
+        /// - Throws: `ConnectionClosed`, `CancellationError`, or `UsageError` if another task is waiting, or if the socket has a
+        ///   callback handler, which gets the messages.
+        @inline(__always)
+        public nonisolated(nonsending) mutating func next() async throws -> Message? {
+            guard let inbox = socket.inbox else { throw UsageError(.messagesGoToHandler) }
+            return socket.thread.isCurrent ? try await inbox.next(socket) : try await inbox.nextFromElsewhere(socket)
+        }
+    }
+
+    /// An iterator over the messages.
+    public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(socket: self) }
+}
+
+/// A connection ended otherwise than normally.
+public struct ConnectionClosed: Error, Sendable, CustomStringConvertible {
+    /// How it ended.
+    public let closure: Closure
+    /// What caused it, if it was a fault: a `ProtocolError` of the peer or a `NetworkError`.
+    public let cause: (any Error)?
+
+    /// What happened.
+    public var description: String {
+        cause.map { "the connection closed: \(closure); \($0)" } ?? "the connection closed: \(closure)"
+    }
+}
+
+/// The network's faults.
+public struct NetworkError: Error, Sendable, CustomStringConvertible {
+    /// What happened, and after how long.
+    public let description: String
+    /// The system's error, if it was one.
+    public let underlying: (any Error)?
+
+    init(_ description: String, underlying: (any Error)? = nil) {
+        self.description = description
+        self.underlying = underlying
+    }
+}

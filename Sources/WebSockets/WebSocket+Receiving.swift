@@ -1,0 +1,79 @@
+// From the transport to the handler: RFC 6455 §5.4–§5.5, §6.2.
+
+import NIOCore
+import WebSocketCore
+
+extension WebSocket {
+    /// Takes what arrived; called on the thread, in a turn.
+    func receive(_ buffer: ByteBuffer) {
+        assertOwned()
+        keepalive?.heard(at: Timestamp(thread.now))
+        inbox?.beginBurst(heldBytes: buffer.storageCapacity)
+        let start = buffer.readerIndex
+        buffer.withVeryUnsafeBytes { storage in
+            // The bytes come fresh from the socket or the TLS engine, and this is the only place that reads them: unmasking them where
+            // they lie changes nothing that anybody else sees, although the buffer pool, too, holds a reference.
+            let bytes = UnsafeMutableRawBufferPointer(
+                mutating: UnsafeRawBufferPointer(rebasing: storage[start..<buffer.writerIndex]))
+            receive(bytes, of: buffer, start: start)
+        }
+    }
+
+    @inline(__always)
+    private func receive(_ bytes: UnsafeMutableRawBufferPointer, of buffer: ByteBuffer, start: Int) {
+        var offset = 0
+        do throws(ProtocolError) {
+            while let event = try connection.receive(bytes, at: &offset) {
+                handle(event, of: buffer, start: start)
+            }
+        } catch {
+            fail(error)
+        }
+    }
+
+    @inline(__always)
+    private func handle(_ event: Connection.Event, of buffer: ByteBuffer, start: Int) {
+        switch event {
+        case .message(let kind, let range, _):
+            guard let payload = buffer.getSlice(at: start + range.lowerBound, length: range.count) else { return }
+            deliver(Message(kind: kind, payload: payload))
+        case .piece(let kind, let range, _, let isLast):
+            assemble(buffer.getSlice(at: start + range.lowerBound, length: range.count), kind, isLast)
+        case .ping: answerPing()
+        case .pong: takePong()
+        case .close(let beganByPeer): receivedClose(beganByPeer: beganByPeer)
+        }
+    }
+
+    @inline(__always)
+    private func deliver(_ message: Message) {
+        thread.tally.messagesReceived += 1
+        thread.tally.bytesReceived += message.payload.readableBytes
+        handler?.received(message, from: self)
+    }
+
+    /// Collects the pieces of a message that came in several frames or reads.
+    private func assemble(_ piece: ByteBuffer?, _ kind: MessageKind, _ isLast: Bool) {
+        guard var piece else { return }
+        var whole = assembly.take() ?? ByteBufferAllocator().buffer(capacity: piece.readableBytes)
+        whole.writeBuffer(&piece)
+        if isLast { deliver(Message(kind: kind, payload: whole)) } else { assembly = whole }
+    }
+
+    // MARK: Back-pressure
+
+    /// Stops or resumes reading, as the inbox asks.
+    func setReadingPaused(_ isPaused: Bool) {
+        assertOwned()
+        if isPaused { transport?.pauseReading() } else { transport?.resumeReading() }
+    }
+}
+
+extension Timestamp {
+    @inline(__always)
+    init(_ deadline: NIODeadline) { self.init(nanoseconds: deadline.uptimeNanoseconds) }
+}
+
+extension NIODeadline {
+    init(_ timestamp: Timestamp) { self = .uptimeNanoseconds(timestamp.nanoseconds) }
+}

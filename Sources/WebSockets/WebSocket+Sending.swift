@@ -1,0 +1,188 @@
+// From the program to the transport: RFC 6455 §6.1.
+
+import NIOCore
+import Synchronization
+import WebSocketCore
+
+/// What became of a message that `trySend` was given.
+public enum SendResult: Sendable, Hashable {
+    /// It leaves with this turn's write.
+    case sent
+    /// It waits behind others, or for the connection's thread.
+    case buffered
+    /// It was not taken: the connection is closing or closed, or the peer reads too slowly (`ConnectionConfiguration.maxSendBuffer`).
+    case dropped
+}
+
+extension WebSocket {
+    // MARK: Any thread
+
+    /// Sends a message, and suspends first while more than `sendHighWaterMark` bytes wait to be sent.
+    ///
+    /// A message is sent whole or not at all. From one task, messages leave in the order of the calls.
+    ///
+    /// - Throws: `UsageError.Rule.sendAfterClose`; `CancellationError` if the task is cancelled while it waits: the message was not sent.
+    public nonisolated(nonsending) func send(_ message: Message) async throws {
+        if bufferedAmount > configuration.sendHighWaterMark { try await waitForRoom() }
+        guard readyState == .open else { throw UsageError(.sendAfterClose) }
+        if thread.isCurrent { enqueue(message) } else { enqueueElsewhere(message) }
+    }
+
+    /// Sends a text message; see `send(_:)`.
+    public nonisolated(nonsending) func send(_ text: String) async throws { try await send(.text(text)) }
+
+    /// Sends a message if it can be taken now; never suspends.
+    ///
+    /// When more than `maxSendBuffer` bytes wait, the message is dropped and the peer, which reads too slowly, is cut off with 1013.
+    @discardableResult
+    public func trySend(_ message: Message) -> SendResult {
+        trySend(message.payload.readableBytes) { $0.enqueue(message) }
+    }
+
+    /// Sends a message that was framed once for many, if it can be taken now; never suspends.
+    @discardableResult
+    public func trySend(_ prepared: PreparedMessage) -> SendResult {
+        trySend(prepared.frame.readableBytes) { $0.enqueue(prepared) }
+    }
+
+    @inline(__always)
+    private func trySend(_ size: Int, _ enqueue: @escaping @Sendable (WebSocket) -> Void) -> SendResult {
+        guard readyState == .open else { return .dropped }
+        guard bufferedAmount + size <= configuration.maxSendBuffer || bufferedAmount == 0 else { return drop() }
+        guard thread.isCurrent else {
+            inTransit(size, enqueue)
+            return .buffered
+        }
+        enqueue(self)
+        return transport?.isWritable == true && deferred.isEmpty ? .sent : .buffered
+    }
+
+    private func drop() -> SendResult {
+        thread.perform {
+            self.thread.tally.sendsDropped += 1
+            self.cutOffSlowReader()
+        }
+        return .dropped
+    }
+
+    private func enqueueElsewhere(_ message: Message) {
+        inTransit(message.payload.readableBytes) { $0.enqueue(message) }
+    }
+
+    private func inTransit(_ size: Int, _ enqueue: @escaping @Sendable (WebSocket) -> Void) {
+        bytesInTransit.add(size, ordering: .relaxed)
+        thread.performLater {
+            self.bytesInTransit.subtract(size, ordering: .relaxed)
+            if self.readyState == .open { enqueue(self) }
+        }
+    }
+
+    // MARK: On the thread
+
+    @inline(__always)
+    func enqueue(_ message: Message) {
+        assertOwned()
+        let length = message.payload.readableBytes
+        guard !connection.isSendingPieces else { return hold(message) }
+        guard let header = try? connection.send(message.kind, length: length, maskKey: nextMaskKey()) else { return }
+        outbox.append(header, message.payload, thread)
+        count(length)
+    }
+
+    private func enqueue(_ prepared: PreparedMessage) {
+        // A client masks each frame with a key of its own, so nothing prepared fits.
+        guard connection.role == .server, !connection.isSendingPieces else { return enqueue(prepared.message) }
+        outbox.append(encoded: prepared.frame, thread)
+        count(prepared.message.payload.readableBytes)
+    }
+
+    @inline(__always)
+    private func count(_ length: Int) {
+        thread.tally.messagesSent += 1
+        thread.tally.bytesSent += length
+        markDirty()
+    }
+
+    /// Keeps a message that was sent while another one leaves piece by piece (RFC 6455 §5.4 forbids to interleave them).
+    private func hold(_ message: Message) {
+        deferred.append(message)
+        deferredBytes += message.payload.readableBytes
+        updateQueuedBytes()
+    }
+
+    /// Sends what was held back, once the message of pieces has ended.
+    func releaseDeferred() {
+        let held = deferred
+        deferred = []
+        deferredBytes = 0
+        for message in held { enqueue(message) }
+        markDirty()
+    }
+
+    @inline(__always)
+    func nextMaskKey() -> UInt32? { connection.role == .server ? nil : maskKeys.next() }
+
+    @inline(__always)
+    func markDirty() {
+        queuedBytes.store(outbox.byteCount + deferredBytes, ordering: .relaxed)
+        guard !isDirty else { return }
+        isDirty = true
+        thread.markDirty(self)
+    }
+
+    /// Gives the transport what it takes; called at the end of a turn, and when the transport can take more.
+    func flush() {
+        isDirty = false
+        guard let transport else { return }
+        if transport.isWritable {
+            sendHeldPong()
+            while let buffer = outbox.next() {
+                transport.write(buffer)
+                thread.giveBack(buffer)
+                if !transport.isWritable { break }
+            }
+            transport.flush()
+        }
+        updateQueuedBytes()
+        if !sendWaiters.isEmpty && queuedBytes.load(ordering: .relaxed) <= configuration.sendHighWaterMark / 2 {
+            sendWaiters.resumeAll()
+        }
+        if connection.state == .closed { finishIfFlushed() }
+    }
+
+    /// The transport can take more.
+    func transportBecameWritable() {
+        thread.inTurn {
+            if !outbox.isEmpty || heldPong != nil || !sendWaiters.isEmpty { markDirty() }
+        }
+    }
+
+    func updateQueuedBytes() {
+        queuedBytes.store(outbox.byteCount + deferredBytes + (transport?.bufferedBytes ?? 0), ordering: .relaxed)
+    }
+
+    // MARK: Waiting for room
+
+    private nonisolated(nonsending) func waitForRoom() async throws {
+        while bufferedAmount > configuration.sendHighWaterMark {
+            guard readyState == .open else { throw UsageError(.sendAfterClose) }
+            let wait = Wait()
+            try await withTaskCancellationHandler {
+                try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+                    thread.perform { self.park(continuation, wait) }
+                }
+            } onCancel: {
+                wait.cancel()
+                thread.performLater { self.sendWaiters.cancel(wait) }
+            }
+        }
+    }
+
+    private func park(_ continuation: CheckedContinuation<Void, any Error>, _ wait: Wait) {
+        updateQueuedBytes()
+        guard readyState == .open, queuedBytes.load(ordering: .relaxed) > configuration.sendHighWaterMark else {
+            return continuation.resume()
+        }
+        sendWaiters.add(continuation, wait)
+    }
+}

@@ -1,0 +1,145 @@
+// One connection: what any thread may ask of it. Receiving, sending, closing and keepalive are in files of their own.
+//
+// One thread owns a connection; everything that changes it happens there, without a lock. From other threads, a message is queued to the
+// owner, and what can be asked is kept in atomics.
+
+public import HTTPTypes
+import Logging
+public import NIOCore
+import Synchronization
+import WebSocketCore
+
+/// A WebSocket connection, server's or client's side (RFC 6455).
+///
+/// It has what the browser's interface has under the same names and rules, `send` with back-pressure, `trySend` without, and it is
+/// the asynchronous sequence of the messages that arrive. It can be used from any thread, task or actor; used from the connection's own
+/// thread, as in a handler, nothing is queued or hopped.
+///
+/// `@unchecked Sendable`: the stored variables below the mark are touched only on `thread` (`assertOwned`); the rest is constant
+/// or atomic.
+public final class WebSocket: @unchecked Sendable {
+    /// Where the connection is on its way, under the names and numbers of the browser's interface.
+    public enum ReadyState: UInt8, Sendable, Hashable {
+        /// Messages go both ways.
+        case open = 1
+        /// The close handshake is under way.
+        case closing = 2
+        /// The connection has ended.
+        case closed = 3
+    }
+
+    /// The handshake's request, as the client sent it.
+    public let request: HTTPRequest
+    /// What stood for the `{name}`s of the route, percent-decoded; empty on a client.
+    public let parameters: [String: String]
+    /// The subprotocol that was agreed on; nil for none.
+    public let subprotocol: String?
+    /// The extensions that were agreed on, as they stand in the header; empty for none.
+    public let extensions: String
+    /// The peer's address.
+    public let remoteAddress: SocketAddress?
+    let configuration: ConnectionConfiguration
+    let thread: EventThread
+    let logger: Logger
+
+    private let state = Atomic<UInt8>(ReadyState.open.rawValue)
+    /// Bytes that wait in the outbox and the transport.
+    let queuedBytes = Atomic<Int>(0)
+    /// Bytes that other threads have queued to the owner.
+    let bytesInTransit = Atomic<Int>(0)
+    /// The last measured round trip in nanoseconds; -1 for none.
+    let lastRoundTrip = Atomic<Int64>(-1)
+
+    // MARK: Touched on `thread` only
+
+    var connection: Connection
+    var transport: (any Transport)?
+    var handler: (any WebSocketHandler)?
+    /// The messages for `for try await`; nil for a callback handler.
+    let inbox: Inbox?
+    var outbox = Outbox()
+    var assembly: ByteBuffer?
+    var isDirty = false
+    var slot = 0
+    var heldPong: ByteBuffer?
+    var deferred: [Message] = []
+    var deferredBytes = 0
+    var sendWaiters = Waiters()
+    var pings: [PendingPing] = []
+    var keepalive: WebSocketCore.Keepalive?
+    var closeDeadline: Timestamp?
+    var timer: Scheduled<Void>?
+    var timerAt: Timestamp?
+    var closeCause: (any Error)?
+    var closeWaiters: [CheckedContinuation<Closure, Never>] = []
+    var maskKeys = MaskKeys()
+    let openedAt: NIODeadline
+
+    init(_ handshake: Handshake, role: Role, configuration: ConnectionConfiguration, thread: EventThread, inbox: Inbox?) {
+        request = handshake.request
+        parameters = handshake.parameters
+        subprotocol = handshake.subprotocol
+        extensions = handshake.extensions
+        remoteAddress = handshake.remoteAddress
+        logger = handshake.logger
+        self.configuration = configuration
+        self.thread = thread
+        self.inbox = inbox
+        connection = Connection(role: role, limits: configuration.limits)
+        openedAt = thread.now
+    }
+
+    /// What the handshake settled.
+    struct Handshake: Sendable {
+        var request: HTTPRequest
+        var parameters: [String: String] = [:]
+        var subprotocol: String?
+        var extensions = ""
+        var remoteAddress: SocketAddress?
+        var logger: Logger
+    }
+
+    @inline(__always)
+    func assertOwned() { assert(thread.isCurrent, "a connection's state was touched off its thread") }
+
+    // MARK: The browser's interface
+
+    /// Where the connection is on its way.
+    public internal(set) var readyState: ReadyState {
+        get { ReadyState(rawValue: state.load(ordering: .acquiring)) ?? .closed }
+        set { state.store(newValue.rawValue, ordering: .releasing) }
+    }
+
+    /// The bytes of messages that `send` and `trySend` have taken and that have not been given to the system.
+    public var bufferedAmount: Int { queuedBytes.load(ordering: .relaxed) + bytesInTransit.load(ordering: .relaxed) }
+
+    /// The last measured round trip, of a keepalive ping or of `ping()`; nil before the first.
+    public var roundTripTime: Duration? {
+        let nanoseconds = lastRoundTrip.load(ordering: .relaxed)
+        return nanoseconds < 0 ? nil : .nanoseconds(nanoseconds)
+    }
+
+    /// The executor of the connection's own thread: `Task(executorPreference: socket.executor) { … }` runs beside the connection
+    /// without a hop.
+    public var executor: any TaskExecutor { thread }
+
+    // MARK: Start
+
+    /// Ties the connection to what moves its bytes and to who handles them; called once, on the thread.
+    func start(transport: any Transport, handler: any WebSocketHandler) {
+        assertOwned()
+        self.transport = transport
+        self.handler = handler
+        thread.add(self)
+        startKeepalive()
+        logger.debug("opened", metadata: ["path": "\(request.path ?? "")", "peer": "\(peerDescription)"])
+        thread.inTurn { handler.opened(self) }
+    }
+
+    var peerDescription: String { remoteAddress.map(\.description) ?? "unknown" }
+}
+
+extension WebSocket: CustomStringConvertible {
+    /// The peer and the path.
+    public var description: String { "WebSocket(\(peerDescription), \(request.path ?? ""))" }
+}
