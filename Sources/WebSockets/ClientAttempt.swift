@@ -149,7 +149,7 @@ final class ClientAttempt: @unchecked Sendable {
             plan.handshake, skipsBody: { [plan] in plan.followsRedirects && Redirect.isRedirect($0.status) },
             onSecured: { self.stage = .handshake }, report: { self.finish($0, channel) })
         self.upgrade = upgrade
-        try pipeline.addHandlers(HTTPRequestEncoder(), ByteToMessageHandler(HTTPResponseDecoder.limited()), upgrade)
+        try upgrade.addTo(pipeline)
     }
 
     // MARK: The answer

@@ -4,8 +4,9 @@
 //   sent ── another status ─────► refused ── body complete, too long, or the connection's end ───► done
 //   any  ── a wrong 101, an error, the connection's end, `giveUp` ───────────────────────────────► done
 //
-// A server may send frames right behind its answer. The decoder passes on what it has not used while it is removed; it is kept until the
-// WebSocket is in place, which cannot be before the decoder is out of the way of what the WebSocket sends.
+// A server may send frames right behind its answer, and end the connection behind those. The decoder passes on what it has not used when
+// it is removed, unless it has seen the end of the connection; so the end is held back until the WebSocket is in place, which
+// cannot be before the decoder is out of the way of what the WebSocket sends.
 
 import HTTPTypes
 import NIOCore
@@ -42,6 +43,7 @@ final class ClientUpgradeHandler: ChannelInboundHandler, RemovableChannelHandler
     /// Called when TLS is set up, if there is any.
     private let onSecured: () -> Void
     private let report: (Result) -> Void
+    private let gate = EndGate()
     private var state = State.sent
     /// The body of a refusal.
     private var body = ByteBuffer()
@@ -56,6 +58,11 @@ final class ClientUpgradeHandler: ChannelInboundHandler, RemovableChannelHandler
         self.skipsBody = skipsBody
         self.onSecured = onSecured
         self.report = report
+    }
+
+    /// Adds the HTTP handlers and this one.
+    func addTo(_ pipeline: ChannelPipeline.SynchronousOperations) throws {
+        try pipeline.addHandlers(gate, HTTPRequestEncoder(), ByteToMessageHandler(HTTPResponseDecoder.limited()), self)
     }
 
     // MARK: The request
@@ -137,6 +144,7 @@ final class ClientUpgradeHandler: ChannelInboundHandler, RemovableChannelHandler
 
     private func leave(_ agreement: ClientHandshake.Agreement, _ context: ChannelHandlerContext) {
         state = .upgrading
+        gate.close()
         let pipeline = context.pipeline.syncOperations
         guard let encoder = try? pipeline.handler(type: HTTPRequestEncoder.self),
             let decoder = try? pipeline.handler(type: ByteToMessageHandler<HTTPResponseDecoder>.self)
@@ -151,7 +159,10 @@ final class ClientUpgradeHandler: ChannelInboundHandler, RemovableChannelHandler
         finish(.agreed(agreement))
         while let data = leftOver.popFirst() { context.fireChannelRead(data) }
         context.fireChannelReadComplete()
-        context.pipeline.syncOperations.removeHandler(context: context, promise: nil)
+        let pipeline = context.pipeline.syncOperations
+        pipeline.removeHandler(context: context, promise: nil)
+        gate.open()
+        pipeline.removeHandler(gate, promise: nil)
     }
 
     private func finish(_ result: Result) {
@@ -174,6 +185,27 @@ final class ClientUpgradeHandler: ChannelInboundHandler, RemovableChannelHandler
         giveUp(ChannelError.eof)
         context.fireChannelInactive()
     }
+}
+
+/// Holds back the news that the connection has ended, while it is closed.
+private final class EndGate: ChannelInboundHandler, RemovableChannelHandler {
+    typealias InboundIn = NIOAny
+
+    private var isClosed = false
+    private var held: ChannelHandlerContext?
+
+    func close() { isClosed = true }
+
+    func open() {
+        isClosed = false
+        held.take()?.fireChannelInactive()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        if isClosed { held = context } else { context.fireChannelInactive() }
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) { held = nil }
 }
 
 extension HTTPResponseDecoder {
