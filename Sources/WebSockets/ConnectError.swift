@@ -118,7 +118,8 @@ extension ConnectError {
                 .unresolvedHost, url, "no address was found for \(peer); is the name right, and the network up?", underlying: error)
         }
         let tries = failure.connectionErrors.map { "\($0.target.ipAddress ?? "\($0.target)"): \(reason($0.error))" }
-        return ConnectError(.unreachable, url, "\(peer) cannot be reached on port \(failure.port): \(tries.joined(separator: "; "))",
+        return ConnectError(
+            .unreachable, url, "\(peer) cannot be reached on port \(failure.port): \(tries.joined(separator: "; "))",
             underlying: error)
     }
 

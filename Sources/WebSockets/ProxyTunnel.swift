@@ -26,7 +26,7 @@ extension Proxy {
             opened.fail(error)
         }
         // What is added next must not go through these. The HTTP decoder leaves only when it is done with what it is decoding.
-        return opened.futureResult.assumeIsolated().flatMap {
+        return opened.futureResult.assumeIsolated().flatMapErrorThrowing { throw observer.explain($0) }.flatMap {
             let pipeline = channel.pipeline.syncOperations
             let removals = handlers.map { pipeline.removeHandler($0) }
             // One has left by itself; that it cannot be removed is no fault.
@@ -103,15 +103,15 @@ private final class TunnelObserver: ChannelInboundHandler, RemovableChannelHandl
         context.fireUserInboundEventTriggered(event)
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { fail(reason(error), error) }
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { opened.fail(error) }
 
     func channelInactive(context: ChannelHandlerContext) {
-        fail("closed the connection", nil)
+        opened.fail(ChannelError.eof)
         context.fireChannelInactive()
     }
 
-    private func fail(_ reason: String, _ error: (any Error)?) {
-        opened.fail(ConnectError(.proxy, url, "the \(proxy) \(reason)", underlying: error))
+    func explain(_ error: any Error) -> ConnectError {
+        error as? ConnectError ?? ConnectError(.proxy, url, "the \(proxy) \(reason(error))", underlying: error)
     }
 
     private func reason(_ error: any Error) -> String {
@@ -120,6 +120,7 @@ private final class TunnelObserver: ChannelInboundHandler, RemovableChannelHandl
         case is SOCKSError.NoValidAuthenticationMethod, is SOCKSError.InvalidAuthenticationSelection:
             "wants a user name and password, which is not supported for SOCKS5"
         case is SOCKSError.InvalidProtocolVersion: "does not speak SOCKS5"
+        case ChannelError.eof: "closed the connection"
         case is HTTPParserError: "does not speak HTTP: \(error)"
         case let error as NIOHTTP1ProxyConnectHandler.Error where error == .remoteConnectionClosed(): "closed the connection"
         default: "failed: \(ConnectError.reason(error))"

@@ -28,7 +28,8 @@ struct Redirect {
         // Whoever sits on the network could read and write everything from here on, which the user has ruled out with `wss`.
         guard target.isSecure || !base.isSecure else {
             throw ConnectError(
-                .redirect, base, "the server redirects from wss to \(target), which is not encrypted: connect there yourself if you want to")
+                .redirect, base, "the server redirects from wss to \(target), which is not encrypted: connect there yourself if you want to"
+            )
         }
         url = target
     }

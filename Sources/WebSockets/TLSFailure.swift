@@ -28,7 +28,8 @@ enum TLSFailure {
             ConnectError(.tls, url, "the server's certificate is not for \(url.host)", underlying: error)
         case NIOSSLError.uncleanShutdown, NIOSSLError.readInInvalidTLSState:
             ConnectError(.connectionLost, url, "the server closed the connection without an answer", underlying: error)
-        case is BoringSSLError: ConnectError(.tls, url, reason(error), underlying: error)
+        // Raised once TLS is set up, as a server of TLS 1.3 judges the client's certificate only then.
+        case let failure as BoringSSLError: handshakeFailed(failure, url, certificate, error)
         default: nil
         }
     }
@@ -49,7 +50,17 @@ enum TLSFailure {
         if codes.contains("WRONG_VERSION_NUMBER") || codes.contains("HTTP_REQUEST") {
             return ConnectError(.tls, url, "the server does not speak TLS on this port; is it a ws:// address?", underlying: error)
         }
-        return ConnectError(.tls, url, "the TLS handshake failed: \(codes.joined(separator: ", "))", underlying: error)
+        return ConnectError(.tls, url, alert(codes) ?? "the TLS handshake failed: \(codes.joined(separator: ", "))", underlying: error)
+    }
+
+    /// What a server means by an alert (RFC 8446 §6.2).
+    private static func alert(_ codes: [String]) -> String? {
+        guard let alert = codes.first(where: { $0.contains("ALERT_") }) else { return nil }
+        if alert.hasSuffix("CERTIFICATE_REQUIRED") { return "the server wants a client certificate: set tls.identity" }
+        if alert.hasSuffix("CERTIFICATE") || alert.hasSuffix("UNKNOWN_CA") || alert.hasSuffix("CERTIFICATE_UNKNOWN") {
+            return "the server does not take the client certificate of tls.identity (\(alert))"
+        }
+        return "the server ended TLS (\(alert))"
     }
 
     /// Why a certificate is not trusted, as far as it can be seen.

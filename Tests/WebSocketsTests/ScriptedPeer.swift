@@ -3,6 +3,7 @@
 import NIOCore
 import NIOPosix
 import NIOSSL
+import Synchronization
 import WebSocketCore
 
 /// A server that runs a script with every connection.
@@ -13,40 +14,48 @@ struct ScriptedPeer: Sendable {
     var url: String { "ws://127.0.0.1:\(port)" }
 
     /// Serves while the body runs.
+    @discardableResult
     static func serve<R: Sendable>(
         tls: NIOSSLContext? = nil, _ script: @escaping Script, while body: (ScriptedPeer) async throws -> R
     ) async throws -> R {
+        let scripts = Mutex<[Task<Void, Never>]>([])
         let server = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
-            .bind(host: "127.0.0.1", port: 0) { channel in
+            .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    if let tls { try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls)) }
-                    return try NIOAsyncChannel<ByteBuffer, ByteBuffer>(
-                        wrappingChannelSynchronously: channel, configuration: .init(isOutboundHalfClosureEnabled: true))
+                    let (bytes, feed) = AsyncStream<ByteBuffer>.makeStream()
+                    let pipeline = channel.pipeline.syncOperations
+                    if let tls { try pipeline.addHandler(NIOSSLServerHandler(context: tls)) }
+                    try pipeline.addHandler(Feeder(feed))
+                    let task = Task { await run(script, PeerConnection(bytes, channel)) }
+                    scripts.withLock { $0.append(task) }
                 }
             }
-        let port = server.channel.localAddress?.port ?? 0
-        let serving = Task {
-            try await server.executeThenClose { connections in
-                await withDiscardingTaskGroup { group in
-                    do {
-                        for try await connection in connections { group.addTask { await run(script, connection) } }
-                    } catch {}
-                    group.cancelAll()
-                }
-            }
+            .bind(host: "127.0.0.1", port: 0).get()
+        defer {
+            server.close(promise: nil)
+            for task in scripts.withLock({ $0 }) { task.cancel() }
         }
-        defer { serving.cancel() }
-        return try await body(ScriptedPeer(port: port))
+        return try await body(ScriptedPeer(port: server.localAddress?.port ?? 0))
     }
 
-    private static func run(_ script: Script, _ channel: NIOAsyncChannel<ByteBuffer, ByteBuffer>) async {
+    private static func run(_ script: Script, _ connection: sending PeerConnection) async {
+        let channel = connection.channel
         // A script may end by what the client does; what the client makes of it is what is tested.
-        try? await channel.executeThenClose { inbound, outbound in
-            try await script(PeerConnection(inbound.makeAsyncIterator(), outbound, channel.channel))
-        }
+        try? await script(connection)
+        channel.close(promise: nil)
     }
+}
+
+/// Passes on what arrives.
+private final class Feeder: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    private let feed: AsyncStream<ByteBuffer>.Continuation
+    init(_ feed: AsyncStream<ByteBuffer>.Continuation) { self.feed = feed }
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) { feed.yield(unwrapInboundIn(data)) }
+    func channelInactive(context: ChannelHandlerContext) { feed.finish() }
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 }
 
 /// One connection of the scripted peer; used by one task.
@@ -54,16 +63,11 @@ final class PeerConnection {
     struct Ended: Error {}
 
     let channel: any Channel
-    private var inbound: NIOAsyncChannelInboundStream<ByteBuffer>.AsyncIterator
-    private let outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>
+    private var inbound: AsyncStream<ByteBuffer>.AsyncIterator
     private var bytes: [UInt8] = []
 
-    init(
-        _ inbound: NIOAsyncChannelInboundStream<ByteBuffer>.AsyncIterator, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>,
-        _ channel: any Channel
-    ) {
-        self.inbound = inbound
-        self.outbound = outbound
+    init(_ inbound: AsyncStream<ByteBuffer>, _ channel: any Channel) {
+        self.inbound = inbound.makeAsyncIterator()
         self.channel = channel
     }
 
@@ -71,18 +75,27 @@ final class PeerConnection {
 
     func read(_ count: Int) async throws -> [UInt8] {
         while bytes.count < count {
-            guard let more = try await inbound.next(isolation: #isolation) else { throw Ended() }
+            guard let more = await inbound.next(isolation: #isolation) else { throw Ended() }
             bytes += more.readableBytesView
         }
         defer { bytes.removeFirst(count) }
         return Array(bytes.prefix(count))
     }
 
-    func write(_ bytes: [UInt8]) async throws { try await outbound.write(ByteBuffer(bytes: bytes)) }
+    func write(_ bytes: [UInt8]) async throws { try await channel.writeAndFlush(ByteBuffer(bytes: bytes)).get() }
     func write(_ text: String) async throws { try await write(Array(text.utf8)) }
 
+    /// Writes, and from then on speaks TLS.
+    func writeAndSecure(_ text: String, _ context: NIOSSLContext) async throws {
+        let channel = channel
+        try await channel.eventLoop.submit {
+            channel.writeAndFlush(ByteBuffer(string: text), promise: nil)
+            try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: context), position: .first)
+        }.get()
+    }
+
     /// Waits for the client's end.
-    func readToEnd() async throws { while try await inbound.next(isolation: #isolation) != nil {} }
+    func readToEnd() async { while await inbound.next(isolation: #isolation) != nil {} }
 
     // MARK: HTTP
 
@@ -145,4 +158,11 @@ func field(_ name: String, in head: String) -> String? {
         if parts.count == 2, parts[0].lowercased() == name.lowercased() { return parts[1].drop { $0 == " " }.description }
     }
     return nil
+}
+
+/// Tries with ever longer timeouts until what a test waits for has come before the timeout did: no machine is too slow for it, and none
+/// waits longer than it must.
+func withTimeouts(_ passes: (Duration) async throws -> Bool) async rethrows -> Bool {
+    for timeout in [Duration.milliseconds(200), .seconds(1), .seconds(5), .seconds(25)] where try await passes(timeout) { return true }
+    return false
 }
