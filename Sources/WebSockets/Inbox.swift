@@ -54,11 +54,15 @@ final class Inbox: @unchecked Sendable {
         continuation.resume(with: end.map { nil }.mapError { $0 })
     }
 
-    /// Forgets what is queued and what comes: nobody will ask for it.
-    func discard(_ socket: WebSocket) {
-        isDiscarding = true
+    /// Forgets what is queued: this end has closed, and is not told of messages any more, as in the browser's interface.
+    func discard() {
         messages.removeAll()
         cost = 0
+    }
+
+    /// Has the connection read on, whatever is queued; no message comes any more, and what is queued can still be taken.
+    func readOn(_ socket: WebSocket) {
+        isDiscarding = true
         if isPaused { pause(socket, false) }
     }
 

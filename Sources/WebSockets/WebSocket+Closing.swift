@@ -50,6 +50,7 @@ extension WebSocket {
         assertOwned()
         guard let frame = (try? connection.close(code: code, reason: reason)).flatMap({ $0 }) else { return }
         readyState = .closing
+        inbox?.discard()
         sendClose(frame)
     }
 
@@ -88,7 +89,8 @@ extension WebSocket {
         deferred = []
         deferredBytes = 0
         armTimer()
-        inbox?.discard(self)
+        // Nobody may be taking messages any more; the peer's close frame and the end of TCP must be read all the same.
+        inbox?.readOn(self)
         sendWaiters.resumeAll()
     }
 

@@ -1,0 +1,159 @@
+import NIOCore
+import NIOSSL
+import Testing
+
+@testable import WebSockets
+
+/// `wss` with certificates that are made here.
+@Suite(.timeLimit(.minutes(1))) struct ClientTLSTests {
+    private let authority: TestAuthority
+    init() throws { authority = try TestAuthority() }
+
+    private var trusting: ClientTLS { ClientTLS(roots: .pem(authority.root)) }
+
+    @Test func connectsToAnAddress() async throws {
+        let identity = try authority.identity(addresses: [[127, 0, 0, 1]])
+        #expect(try await echo(authority.serverContext(identity), "127.0.0.1", trusting) == "hello")
+    }
+
+    @Test func connectsToAName() async throws {
+        let identity = try authority.identity(names: ["localhost"])
+        #expect(try await echo(authority.serverContext(identity), "localhost", trusting) == "hello")
+    }
+
+    @Test func checksForAnotherNameIfToldSo() async throws {
+        let identity = try authority.identity(names: ["other.example"])
+        var tls = trusting
+        tls.serverName = "other.example"
+        #expect(try await echo(authority.serverContext(identity), "127.0.0.1", tls) == "hello")
+    }
+
+    @Test func connectsToAnybodyIfToldSo() async throws {
+        let identity = try authority.identity(names: ["other.example"])
+        #expect(try await echo(authority.serverContext(identity), "127.0.0.1", ClientTLS(certificateVerification: .none)) == "hello")
+    }
+
+    @Test func showsACertificate() async throws {
+        let context = try authority.serverContext(authority.identity(names: ["localhost"]), asksForCertificate: true)
+        let mine = try authority.identity(names: ["me"])
+        var tls = trusting
+        tls.identity = .pem(certificateChain: mine.certificate, privateKey: mine.key)
+        #expect(try await echo(context, "localhost", tls) == "hello")
+    }
+
+    @Test func saysThatACertificateIsWanted() async throws {
+        let context = try authority.serverContext(authority.identity(names: ["localhost"]), asksForCertificate: true)
+        let error = await failure(context, "localhost", trusting)
+        #expect(error?.kind == .tls)
+        #expect(error?.description.contains("the server wants a client certificate: set tls.identity") == true, "\(error as Any)")
+    }
+
+    @Test func saysThatItsCertificateIsNotTaken() async throws {
+        let context = try authority.serverContext(authority.identity(names: ["localhost"]), asksForCertificate: true)
+        let mine = try TestAuthority("somebody else").identity(names: ["me"])
+        var tls = trusting
+        tls.identity = .pem(certificateChain: mine.certificate, privateKey: mine.key)
+        let error = await failure(context, "localhost", tls)
+        #expect(error?.kind == .tls)
+        #expect(error?.description.contains("does not take the client certificate") == true, "\(error as Any)")
+    }
+
+    @Test func saysThatARootIsNotTrusted() async throws {
+        let context = try authority.serverContext(authority.identity(names: ["localhost"]))
+        for tls in [ClientTLS(), ClientTLS(roots: .pem(try TestAuthority("somebody else").root))] {
+            let error = await failure(context, "localhost", tls)
+            #expect(error?.kind == .tls)
+            #expect(error?.description.contains("not trusted") == true, "\(error as Any)")
+            #expect(error?.description.contains("--ca-certificate") == true)
+        }
+    }
+
+    @Test func saysThatACertificateHasExpired() async throws {
+        let context = try authority.serverContext(authority.identity(names: ["localhost"], validFor: -3600))
+        let error = await failure(context, "localhost", trusting)
+        #expect(error?.kind == .tls)
+        #expect(error?.description.contains("expired") == true, "\(error as Any)")
+    }
+
+    @Test(arguments: ["localhost", "127.0.0.1"])
+    func saysThatACertificateIsForAnother(host: String) async throws {
+        let context = try authority.serverContext(authority.identity(names: ["other.example"], addresses: [[127, 0, 0, 2]]))
+        let error = await failure(context, host, trusting)
+        #expect(error?.kind == .tls)
+        #expect(error?.description.contains("is not for \(host)") == true, "\(error as Any)")
+    }
+
+    @Test func saysThatAServerDoesNotSpeakTLS() async throws {
+        try await ScriptedPeer.serve { peer in
+            try await peer.write("HTTP/1.1 400 Bad Request\r\n\r\n")
+            await peer.readToEnd()
+        } while: { server in
+            let error = await #expect(throws: ConnectError.self) {
+                try await WebSocketClient.connect("wss://127.0.0.1:\(server.port)") { _ in }
+            }
+            #expect(error?.kind == .tls)
+            #expect(error?.description.contains("does not speak TLS") == true, "\(error as Any)")
+        }
+    }
+
+    @Test func saysThatTheServerClosedDuringTLS() async throws {
+        try await ScriptedPeer.serve { peer in
+            _ = try await peer.read(1)
+        } while: { server in
+            let error = await #expect(throws: ConnectError.self) {
+                try await WebSocketClient.connect("wss://127.0.0.1:\(server.port)") { _ in }
+            }
+            #expect(error?.kind == .connectionLost, "\(error as Any)")
+        }
+    }
+
+    @Test func neverFollowsARedirectOutOfTLS() async throws {
+        let context = try authority.serverContext(authority.identity(names: ["localhost"]))
+        try await ScriptedPeer.serve(tls: context) { peer in
+            _ = try await peer.readHead()
+            try await peer.write("HTTP/1.1 302 x\r\nLocation: ws://localhost/\r\n\r\n")
+            await peer.readToEnd()
+        } while: { server in
+            let error = await #expect(throws: ConnectError.self) {
+                try await WebSocketClient.connect("wss://localhost:\(server.port)", configuration: .init(tls: trusting)) { _ in }
+            }
+            #expect(error?.kind == .redirect)
+        }
+    }
+
+    @Test(arguments: [
+        (ClientTLS(roots: .file("/nonexistent.pem")), "the roots in /nonexistent.pem cannot be used"),
+        (ClientTLS(roots: .pem("nothing")), "the roots"),
+        (
+            ClientTLS(identity: .files(certificateChain: "/no.pem", privateKey: "/no.key")),
+            "the client certificate in /no.pem cannot be used"
+        ),
+        (ClientTLS(identity: .pem(certificateChain: "x", privateKey: "y")), "the client certificate"),
+    ])
+    func saysWhichFileIsUnusable(tls: ClientTLS, reason: String) async throws {
+        let error = await #expect(throws: ConnectError.self) {
+            try await WebSocketClient.connect("wss://127.0.0.1:1/", configuration: .init(tls: tls)) { _ in }
+        }
+        #expect(error?.kind == .tlsConfiguration)
+        #expect(error?.description.contains(reason) == true, "\(error as Any)")
+    }
+
+    // MARK: Helpers
+
+    private func echo(_ context: NIOSSLContext, _ host: String, _ tls: ClientTLS) async throws -> String? {
+        try await ScriptedPeer.serve(tls: context) { peer in
+            try await peer.upgrade()
+            try await peer.echo()
+        } while: { server in
+            try await WebSocketClient.connect("wss://\(host):\(server.port)", configuration: .init(tls: tls)) { socket in
+                try await socket.send("hello")
+                for try await message in socket { return message.text }
+                return nil
+            }
+        }
+    }
+
+    private func failure(_ context: NIOSSLContext, _ host: String, _ tls: ClientTLS) async -> ConnectError? {
+        await #expect(throws: ConnectError.self) { _ = try await echo(context, host, tls) }
+    }
+}
