@@ -2,7 +2,7 @@
 
 import ArgumentParser
 import HTTPTypes
-import Logging
+import NIOSSL
 import WebSocketCore
 import WebSockets
 
@@ -48,8 +48,6 @@ struct Connect: AsyncParsableCommand {
     @OptionGroup var logging: LogOptions
 
     func validate() throws {
-        let scheme = url.prefix { $0 != ":" }.lowercased()
-        guard ["ws", "wss"].contains(scheme) else { throw ValidationError("The URL must begin with ws:// or wss://: \(url)") }
         guard !insecure || caCertificate == nil else {
             throw ValidationError("--insecure checks no certificate, so --ca-certificate has no use: leave one out.")
         }
@@ -71,7 +69,7 @@ struct Connect: AsyncParsableCommand {
             throw status
         } catch {
             await console.fail("\(error)")
-            throw ExitCode(1)
+            throw ExitCode(Report.status(of: error))
         }
     }
 
@@ -79,10 +77,21 @@ struct Connect: AsyncParsableCommand {
         let options = Conversation.Options(
             isBinary: binary, pingInterval: ping.map { .seconds($0) }, silence: .seconds(wait))
         if insecure { await console.note("the server's certificate is not checked (--insecure)") }
-        return try await WebSocketClient.connect(url, configuration: configuration()) { socket in
+        return try await WebSocketClient.connect(url, configuration: configuration) { socket in
             interrupts.close(socket)
-            await console.note("connected to \(url)\(socket.subprotocol.map { ", subprotocol \($0)" } ?? "")")
+            await console.note(Report.line(opened: socket))
             return try await Conversation(socket: socket, console: console, options: options).run()
         }
+    }
+
+    private var configuration: WebSocketClient.Configuration {
+        var configuration = WebSocketClient.Configuration()
+        for header in headers { configuration.headers.append(header.field) }
+        configuration.subprotocols = subprotocols
+        if let caCertificate { configuration.tls.roots = .file(caCertificate) }
+        if insecure { configuration.tls.certificateVerification = .none }
+        // One connection, and one person who wants to see what it brings.
+        configuration.connection.limits = Limits(maxMessageSize: LineSplitter.defaultLimit)
+        return configuration
     }
 }

@@ -31,10 +31,11 @@ actor Console {
 
     init() {
         let (noColour, term) = (environment("NO_COLOR"), environment("TERM"))
-        output = Style(isTerminal: Descriptor.output.isTerminal, noColour: noColour, term: term)
+        let output = Style(isTerminal: Descriptor.output.isTerminal, noColour: noColour, term: term)
         status = Style(isTerminal: Descriptor.error.isTerminal, noColour: noColour, term: term)
-        isInteractive = Descriptor.input.isTerminal && output.isTerminal && term != nil && term != "dumb"
         screen = Screen(prompt: output.paint(">", .green) + " ")
+        isInteractive = Descriptor.input.isTerminal && output.isTerminal && Style.canMoveCursor(term: term)
+        self.output = output
     }
 
     /// Prints a message that arrived.

@@ -68,15 +68,10 @@ struct Conversation: Sendable {
 
     private func sendInput() async {
         do {
-            await console.prompt()
-            while let lines = try await input.next() {
-                await console.lineEntered()
-                for line in lines { try await send(line) }
-                // Lines that were pasted are on the screen already: a prompt for each would stand behind them, in a row.
-                if console.isInteractive, await !input.hasMore() { await console.prompt() }
-            }
+            try await sendLines()
             if !console.isInteractive { await awaitAnswers() }
-        } catch UsageError(.sendAfterClose) {
+        } catch let error as UsageError where error.rule == .sendAfterClose {
+            // The connection ends already.
             return
         } catch {
             progress.fail(error)
@@ -85,11 +80,27 @@ struct Conversation: Sendable {
         socket.close()
     }
 
-    private func send(_ line: ByteBuffer) async throws {
-        do throws(UsageError) {
-            let message: Message = options.isBinary ? .binary(line) : try .text(utf8: line)
-            try await socket.send(message)
+    private func sendLines() async throws {
+        await console.prompt()
+        var number = 0
+        while let lines = try await input.next() {
+            await console.lineEntered()
+            for line in lines {
+                number += 1
+                try await send(line, number)
+            }
+            // Lines that were pasted are on the screen already: a prompt for each would stand behind them, in a row.
+            if console.isInteractive, await !input.hasMore() { await console.prompt() }
         }
+    }
+
+    private func send(_ line: ByteBuffer, _ number: Int) async throws {
+        guard !options.isBinary else { return try await socket.send(.binary(line)) }
+        guard let message = try? Message.text(utf8: line) else {
+            guard console.isInteractive else { throw NotText(line: number) }
+            return await console.note("not sent: \(NotText(line: number))")
+        }
+        try await socket.send(message)
     }
 
     /// Waits until what was sent is answered, as far as that can be known; see `Farewell`.
@@ -116,6 +127,12 @@ struct Conversation: Sendable {
             guard (try? await Task.sleep(until: next)) != nil else { return }
         }
     }
+}
+
+/// A line of the input can not be a text message.
+struct NotText: Error, Equatable, CustomStringConvertible {
+    let line: Int
+    var description: String { "line \(line) of the input is not UTF-8, as a text message has to be; --binary sends any bytes" }
 }
 
 /// What the tasks of a conversation tell each other.

@@ -1,11 +1,27 @@
 // What the command says at its end, and its exit status.
 
+import ArgumentParser
+import HTTPTypes
 import WebSocketCore
+import WebSockets
 
 /// How a connection ended, for people and for scripts.
 enum Report {
     /// 0 if both close frames went through and the code tells of no fault (1000, 1001, or none); else 1.
     static func status(of closure: Closure) -> Int32 { closure.isNormal ? 0 : 1 }
+
+    /// 64 for what is wrong with the arguments, 1 for everything else that prevents or breaks a connection.
+    static func status(of error: any Error) -> Int32 {
+        error is InvalidURL || error is HandshakeUsageError ? ExitCode.validationFailure.rawValue : ExitCode.failure.rawValue
+    }
+
+    /// One line: where the connection goes, and what was agreed on.
+    static func line(opened socket: WebSocket) -> String {
+        let request = socket.request
+        // The handshake is an HTTP request, so its scheme is HTTP's.
+        let address = "\(request.scheme == "https" ? "wss" : "ws")://\(request.authority ?? "")\(request.path ?? "")"
+        return "connected to \(address)\(socket.subprotocol.map { ", subprotocol \($0)" } ?? "")"
+    }
 
     /// One line: the code and what it means, the reason, and who closed.
     static func line(_ closure: Closure) -> String {

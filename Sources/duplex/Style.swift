@@ -14,9 +14,11 @@ struct Style: Equatable, Sendable {
 
     /// Colour is for terminals that know how, unless the user said otherwise (no-color.org: `NO_COLOR` set and not empty).
     init(isTerminal: Bool, noColour: String?, term: String?) {
-        let isDumb = term == nil || term == "dumb"
-        self.init(isTerminal: isTerminal, hasColour: isTerminal && !isDumb && (noColour ?? "").isEmpty)
+        self.init(isTerminal: isTerminal, hasColour: isTerminal && Self.canMoveCursor(term: term) && (noColour ?? "").isEmpty)
     }
+
+    /// Whether a terminal understands escape sequences.
+    static func canMoveCursor(term: String?) -> Bool { !["", "dumb"].contains(term ?? "") }
 
     init(isTerminal: Bool, hasColour: Bool) {
         self.isTerminal = isTerminal
