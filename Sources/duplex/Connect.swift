@@ -23,11 +23,14 @@ struct Connect: AsyncParsableCommand {
     @Argument(help: "Where to connect to: ws://… or wss://…")
     var url: String
 
-    @Option(name: [.customLong("header"), .customShort("H")], help: ArgumentHelp(
-        "A header for the handshake; may be repeated.", valueName: "name: value"))
+    @Option(
+        name: [.customLong("header"), .customShort("H")],
+        help: ArgumentHelp(
+            "A header for the handshake; may be repeated.", valueName: "name: value"))
     var headers: [HeaderArgument] = []
 
-    @Option(name: .customLong("subprotocol"), help: ArgumentHelp("A subprotocol to offer; may be repeated, the best first.", valueName: "name"))
+    @Option(
+        name: .customLong("subprotocol"), help: ArgumentHelp("A subprotocol to offer; may be repeated, the best first.", valueName: "name"))
     var subprotocols: [String] = []
 
     @Option(help: ArgumentHelp("Trust the certificate authorities in this file instead of the system's.", valueName: "PEM"))
@@ -59,7 +62,7 @@ struct Connect: AsyncParsableCommand {
     func run() async throws {
         logging.bootstrap()
         let console = Console()
-        let interrupts = Interrupts()
+        let interrupts = Interrupts(console)
         Task { await interrupts.watch() }
         do {
             let closure = try await converse(console, interrupts)

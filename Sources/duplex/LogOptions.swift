@@ -4,7 +4,7 @@ import ArgumentParser
 import Logging
 
 struct LogOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("What to log to stderr: trace, debug, info, notice, warning, error or critical.", valueName: "level"))
+    @Option(help: ArgumentHelp("How much to log to stderr.", valueName: "level"))
     var logLevel = LogLevel(level: .warning)
 
     /// Sends what every logger says to stderr; called once, before the first logger is made.

@@ -12,7 +12,8 @@ struct ConnectTests {
 
     @Test func takesEverything() throws {
         let connect = try parse(
-            "wss://example.com/", "--header", "A: b", "-H", "C: d", "--subprotocol", "x", "--subprotocol", "y", "--ca-certificate", "ca.pem",
+            "wss://example.com/", "--header", "A: b", "-H", "C: d", "--subprotocol", "x", "--subprotocol", "y", "--ca-certificate",
+            "ca.pem",
             "--binary", "--ping", "0.5", "--wait", "2", "--log-level", "DEBUG")
         #expect(connect.headers.map(\.field.value) == ["b", "d"])
         #expect(connect.subprotocols == ["x", "y"])
@@ -31,7 +32,8 @@ struct ConnectTests {
     }
 
     @Test(arguments: [
-        [], ["ws://a", "b"], ["ws://a", "--nonsense"], ["ws://a", "--header", "no colon"], ["ws://a", "--ping", "0"], ["ws://a", "--ping", "-1"],
+        [], ["ws://a", "b"], ["ws://a", "--nonsense"], ["ws://a", "--header", "no colon"], ["ws://a", "--ping", "0"],
+        ["ws://a", "--ping", "-1"],
         ["ws://a", "--ping", "nan"], ["ws://a", "--ping", "inf"], ["ws://a", "--wait", "-1"], ["ws://a", "--wait", "nan"],
         ["ws://a", "--log-level", "loud"], ["ws://a", "--insecure", "--ca-certificate", "ca.pem"],
     ])

@@ -8,7 +8,8 @@ struct FarewellTests {
 
     /// When it closes, looked at every 10 ms up to a minute; `events` happen before the look at their time.
     private func closing(
-        silence: Duration = .seconds(0.5), unsent: (Double) -> Int = { _ in 0 }, _ events: [(Double, (inout Farewell, ContinuousClock.Instant) -> Void)]
+        silence: Duration = .seconds(0.5), unsent: (Double) -> Int = { _ in 0 },
+        _ events: [(Double, (inout Farewell, ContinuousClock.Instant) -> Void)]
     ) -> Double? {
         var farewell = Farewell(silence: silence, at: start)
         farewell.begin(at: start, unsentBytes: unsent(0))

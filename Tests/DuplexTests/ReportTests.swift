@@ -11,9 +11,11 @@ struct ReportTests {
         Closure(code: CloseCode(rawValue: code), reason: reason, initiator: initiator, isClean: isClean)
     }
 
-    @Test(arguments: [
-        (1000, true, 0), (1001, true, 0), (1005, true, 0), (1002, true, 1), (1011, true, 1), (4000, true, 1), (1000, false, 1), (1006, false, 1),
-    ] as [(UInt16, Bool, Int32)])
+    @Test(
+        arguments: [
+            (1000, true, 0), (1001, true, 0), (1005, true, 0), (1002, true, 1), (1011, true, 1), (4000, true, 1), (1000, false, 1),
+            (1006, false, 1),
+        ] as [(UInt16, Bool, Int32)])
     func status(_ code: UInt16, _ isClean: Bool, _ status: Int32) {
         #expect(Report.status(of: closure(code, isClean: isClean)) == status)
     }
