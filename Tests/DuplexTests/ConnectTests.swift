@@ -33,8 +33,8 @@ struct ConnectTests {
 
     @Test(arguments: [
         [], ["ws://a", "b"], ["ws://a", "--nonsense"], ["ws://a", "--header", "no colon"], ["ws://a", "--ping", "0"],
-        ["ws://a", "--ping", "-1"],
-        ["ws://a", "--ping", "nan"], ["ws://a", "--ping", "inf"], ["ws://a", "--wait", "-1"], ["ws://a", "--wait", "nan"],
+        ["ws://a", "--ping=-1"],
+        ["ws://a", "--ping", "nan"], ["ws://a", "--ping", "inf"], ["ws://a", "--wait=-1"], ["ws://a", "--wait", "nan"],
         ["ws://a", "--log-level", "loud"], ["ws://a", "--insecure", "--ca-certificate", "ca.pem"],
     ])
     func refuses(_ arguments: [String]) throws {

@@ -7,7 +7,7 @@ struct HexDumpTests {
         #expect(HexDump.line([]) == "0 bytes")
         #expect(HexDump.line([0]) == "1 byte: 00 |.|")
         #expect(HexDump.line(Array("hello".utf8)) == "5 bytes: 68 65 6c 6c 6f |hello|")
-        #expect(HexDump.line([0x1B, 0x20, 0x7E, 0x7F, 0xFF]) == "5 bytes: 1b 20 7e 7f ff |. ~..|")
+        #expect(HexDump.line([0x0F, 0x10, 0x20, 0x7E, 0x7F, 0xFF]) == "6 bytes: 0f 10 20 7e 7f ff |.. ~..|")
     }
 
     @Test func cutsWhatIsLong() {
