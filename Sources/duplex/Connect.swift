@@ -60,7 +60,6 @@ struct Connect: AsyncParsableCommand {
     }
 
     func run() async throws {
-        Descriptor.fillGaps()
         logging.bootstrap()
         let console = Console()
         let interrupts = Interrupts(console)

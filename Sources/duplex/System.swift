@@ -24,12 +24,6 @@ enum Descriptor: Int32, Sendable {
     case output = 1
     case error = 2
 
-    /// Opens /dev/null in place of standard streams that are closed, as otherwise a socket would take the number, and get our output.
-    static func fillGaps() {
-        // The lowest free number is taken, so the gaps fill from below.
-        for descriptor in Int32(0)...2 where fcntl(descriptor, F_GETFD) == -1 { _ = open("/dev/null", O_RDWR) }
-    }
-
     var isTerminal: Bool { isatty(rawValue) == 1 }
 
     /// The width and height of the terminal in characters; nil if it is not a terminal or does not say.
