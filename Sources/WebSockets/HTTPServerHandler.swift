@@ -179,7 +179,9 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     /// Runs async code on the connection's thread, and comes back here with what it found.
-    private func run(_ body: @escaping @Sendable (@escaping @Sendable (@escaping @Sendable (HTTPServerHandler) -> Void) -> Void) async -> Void) {
+    private func run(
+        _ body: @escaping @Sendable (@escaping @Sendable (@escaping @Sendable (HTTPServerHandler) -> Void) -> Void) async -> Void
+    ) {
         let bound = NIOLoopBound(self, eventLoop: thread.eventLoop)
         let thread = thread
         task = Task(executorPreference: thread) {
@@ -195,7 +197,8 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler {
         if status.mayHaveResponseBody {
             headers.replaceOrAdd(name: "content-length", value: String(response.body.readableBytes))
         }
-        headers.replaceOrAdd(name: "connection", value: closes ? (headers.first(name: "upgrade") == nil ? "close" : "close, upgrade") : "keep-alive")
+        headers.replaceOrAdd(
+            name: "connection", value: closes ? (headers.first(name: "upgrade") == nil ? "close" : "close, upgrade") : "keep-alive")
         setDeadline(server.configuration.responseTimeout)
         // The end of the response, which lets the next pipelined request in, waits until the system has taken the rest: a peer that
         // reads no answers is asked no more questions.
