@@ -1,0 +1,100 @@
+// `duplex connect`: talk to a WebSocket server from a terminal, or in a pipe.
+
+import ArgumentParser
+import HTTPTypes
+import NIOSSL
+import WebSocketCore
+import WebSockets
+
+struct Connect: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Talk to a WebSocket server: a line typed is a message sent.",
+        discussion: """
+            Messages that arrive are printed to stdout, one a line; what else happens is told on stderr. In a pipe, payloads are printed \
+            as they are. On a terminal, control characters are escaped and binary messages dumped.
+
+            Ctrl-D closes the connection. At the end of piped input, the connection is closed once the server has read all of it and fallen \
+            silent, so that its answers are printed. Ctrl-C closes at once, and pressed again, quits.
+
+            The exit status is 0 if the connection was closed cleanly, with 1000, 1001 or no code; 1 if it could not be opened or \
+            ended otherwise; 64 for wrong arguments.
+            """)
+
+    @Argument(help: "Where to connect to: ws://… or wss://…")
+    var url: String
+
+    @Option(
+        name: [.customLong("header"), .customShort("H")],
+        help: ArgumentHelp(
+            "A header for the handshake; may be repeated.", valueName: "name: value"))
+    var headers: [HeaderArgument] = []
+
+    @Option(
+        name: .customLong("subprotocol"), help: ArgumentHelp("A subprotocol to offer; may be repeated, the best first.", valueName: "name"))
+    var subprotocols: [String] = []
+
+    @Option(help: ArgumentHelp("Trust the certificate authorities in this file instead of the system's.", valueName: "PEM"))
+    var caCertificate: String?
+
+    @Flag(help: "Do not check the server's certificate: anybody can then pose as the server.")
+    var insecure = false
+
+    @Flag(help: "Send lines as binary messages.")
+    var binary = false
+
+    @Option(help: ArgumentHelp("Ping this often, and tell the round-trip time.", valueName: "seconds"))
+    var ping: Double?
+
+    @Option(help: ArgumentHelp("After the end of piped input, close once the server has been silent for this long.", valueName: "seconds"))
+    var wait = 0.5
+
+    @OptionGroup var logging: LogOptions
+
+    func validate() throws {
+        guard !insecure || caCertificate == nil else {
+            throw ValidationError("--insecure checks no certificate, so --ca-certificate has no use: leave one out.")
+        }
+        // A day is longer than anybody waits, and short enough for any clock.
+        if let ping { guard ping > 0, ping <= 86_400 else { throw ValidationError("--ping needs seconds from above 0 to 86400.") } }
+        guard wait >= 0, wait <= 86_400 else { throw ValidationError("--wait needs seconds from 0 to 86400.") }
+    }
+
+    func run() async throws {
+        logging.bootstrap()
+        let console = Console()
+        let interrupts = Interrupts(console)
+        Task { await interrupts.watch() }
+        do {
+            let closure = try await converse(console, interrupts)
+            await console.note(Report.line(closure))
+            throw ExitCode(Report.status(of: closure))
+        } catch let status as ExitCode {
+            throw status
+        } catch {
+            await console.fail("\(error)")
+            throw ExitCode(Report.status(of: error))
+        }
+    }
+
+    private func converse(_ console: Console, _ interrupts: Interrupts) async throws -> Closure {
+        let options = Conversation.Options(
+            isBinary: binary, pingInterval: ping.map { .seconds($0) }, silence: .seconds(wait))
+        if insecure { await console.note("the server's certificate is not checked (--insecure)") }
+        return try await WebSocketClient.connect(url, configuration: configuration) { socket in
+            interrupts.close(socket)
+            await console.note(Report.line(opened: socket))
+            return try await Conversation(socket: socket, console: console, options: options).run()
+        }
+    }
+
+    private var configuration: WebSocketClient.Configuration {
+        var configuration = WebSocketClient.Configuration()
+        for header in headers { configuration.headers.append(header.field) }
+        configuration.subprotocols = subprotocols
+        if let caCertificate { configuration.tls.roots = .file(caCertificate) }
+        if insecure { configuration.tls.certificateVerification = .none }
+        // One connection, and one person who wants to see what it brings.
+        configuration.connection.limits = Limits(maxMessageSize: LineSplitter.defaultLimit)
+        return configuration
+    }
+}

@@ -1,0 +1,34 @@
+// Ctrl-C and SIGTERM: first politely, then at once.
+
+import Synchronization
+import UnixSignals
+import WebSockets
+
+/// Turns the first interrupt into a close handshake, and the second into the end of the process.
+final class Interrupts: Sendable {
+    private let socket = Mutex<WebSocket?>(nil)
+    private let console: Console
+
+    init(_ console: Console) { self.console = console }
+
+    /// From now on, an interrupt closes this connection.
+    func close(_ socket: WebSocket) { self.socket.withLock { $0 = socket } }
+
+    /// Waits for signals. Where there is no connection to close yet, the first ends the process too.
+    ///
+    /// The status is 128 and the signal's number, as shells have it: 130 for Ctrl-C.
+    func watch() async {
+        for await signal in await UnixSignalsSequence(trapping: .sigint, .sigterm) {
+            guard let socket = socket.withLock({ $0.take() }) else { quit(128 + signal.rawValue) }
+            socket.close()
+            await console.removePrompt()
+            if console.isInteractive { await console.note("closing; Ctrl-C again quits at once") }
+        }
+    }
+
+    private func quit(_ status: Int32) -> Never {
+        // The terminal has echoed `^C`. Not through the console, which may be waiting for a reader.
+        if console.isInteractive { try? Descriptor.error.writeAll([UInt8(ascii: "\n")]) }
+        leave(status)
+    }
+}

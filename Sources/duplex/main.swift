@@ -1,2 +1,0 @@
-import WebSockets
-import ArgumentParser
