@@ -75,6 +75,11 @@ let package = Package(
             resources: [.embedInCode("Resources/index.html")],
             swiftSettings: settings
         ),
+        .executableTarget(
+            name: "AutobahnClient",
+            dependencies: ["WebSocketCore", "WebSockets"],
+            swiftSettings: settings
+        ),
         .testTarget(
             name: "DuplexTests",
             dependencies: [
