@@ -94,6 +94,9 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
         scheduleTurn()
     }
 
+    /// Runs the tasks that were woken, before the turn's end.
+    func runWokenTasks() { runJobs() }
+
     private func runJobs() {
         let executor = asUnownedTaskExecutor()
         for _ in 0..<Self.maxJobsPerTurn {

@@ -27,6 +27,8 @@ extension WebSocket {
                 handle(event, of: buffer, start: start)
             }
         } catch {
+            // What came before the bad frame was right, and whoever awaits it may answer before the connection fails.
+            thread.runWokenTasks()
             fail(error)
         }
     }

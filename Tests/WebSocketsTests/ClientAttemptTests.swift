@@ -8,9 +8,11 @@ import Testing
 /// What becomes of a try that fails, and that nothing is left of it.
 @Suite(.timeLimit(.minutes(1))) struct ClientAttemptTests {
     @Test func saysThatNothingListens() async throws {
-        let silent = try SilentPort()
-        defer { withExtendedLifetime(silent) {} }
-        let port = silent.number
+        // The port was taken a moment ago, and is free now.
+        let port = try await ScriptedPeer.serve { _ in
+        } while: {
+            $0.port
+        }
         let error = await failure("ws://127.0.0.1:\(port)/")
         #expect(error?.kind == .unreachable)
         #expect(

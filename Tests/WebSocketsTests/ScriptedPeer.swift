@@ -6,14 +6,6 @@ import NIOSSL
 import Synchronization
 import WebSocketCore
 
-#if canImport(Darwin)
-import Darwin
-#elseif canImport(Musl)
-import Musl
-#elseif canImport(Glibc)
-import Glibc
-#endif
-
 /// A server that runs a script with every connection.
 struct ScriptedPeer: Sendable {
     typealias Script = @Sendable (PeerConnection) async throws -> Void
@@ -166,31 +158,6 @@ func field(_ name: String, in head: String) -> String? {
         if parts.count == 2, parts[0].lowercased() == name.lowercased() { return parts[1].drop { $0 == " " }.description }
     }
     return nil
-}
-
-/// A port of 127.0.0.1 that nothing listens on, and that nobody else gets meanwhile: a socket is bound to it.
-final class SilentPort {
-    let number: Int
-    private let descriptor: CInt
-
-    init() throws {
-        let address = try SocketAddress(ipAddress: "127.0.0.1", port: 0)
-        #if canImport(Darwin)
-        descriptor = socket(AF_INET, SOCK_STREAM, 0)
-        #else
-        descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
-        #endif
-        let isBound = address.withSockAddr { bind(descriptor, $0, socklen_t($1)) }
-        var name = sockaddr_in()
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let isNamed = withUnsafeMutableBytes(of: &name) { bytes in
-            bytes.withMemoryRebound(to: sockaddr.self) { getsockname(descriptor, $0.baseAddress, &length) }
-        }
-        number = Int(UInt16(bigEndian: name.sin_port))
-        guard isBound == 0, isNamed == 0 else { throw PeerConnection.Ended() }
-    }
-
-    deinit { close(descriptor) }
 }
 
 /// Tries with ever longer timeouts until what a test waits for has come before the timeout did: no machine is too slow for it, and none
