@@ -176,17 +176,19 @@ final class SilentPort {
     init() throws {
         let address = try SocketAddress(ipAddress: "127.0.0.1", port: 0)
         #if canImport(Darwin)
-        descriptor = socket(AF_INET, SOCK_STREAM, 0)
+        let descriptor = socket(AF_INET, SOCK_STREAM, 0)
         #else
-        descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
+        let descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
         #endif
+        self.descriptor = descriptor
         let isBound = address.withSockAddr { bind(descriptor, $0, socklen_t($1)) }
-        var name = sockaddr_in()
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let isNamed = withUnsafeMutableBytes(of: &name) { bytes in
+        var name = [UInt8](repeating: 0, count: 128)
+        var length = socklen_t(name.count)
+        let isNamed = name.withUnsafeMutableBytes { bytes in
             bytes.withMemoryRebound(to: sockaddr.self) { getsockname(descriptor, $0.baseAddress, &length) }
         }
-        number = Int(UInt16(bigEndian: name.sin_port))
+        // The port stands in network order behind the family, which takes two bytes everywhere.
+        number = Int(name[2]) << 8 | Int(name[3])
         guard isBound == 0, isNamed == 0 else { throw PeerConnection.Ended() }
     }
 
