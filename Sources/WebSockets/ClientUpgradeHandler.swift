@@ -188,7 +188,7 @@ final class ClientUpgradeHandler: ChannelInboundHandler, RemovableChannelHandler
 }
 
 /// Holds back the news that the connection has ended, while it is closed.
-private final class EndGate: ChannelInboundHandler, RemovableChannelHandler {
+final class EndGate: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = NIOAny
 
     private var isClosed = false

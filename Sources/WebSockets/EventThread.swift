@@ -4,7 +4,6 @@
 // something to say writes once. Nothing of it is locked, as nothing of it leaves the thread.
 
 import NIOCore
-import WebSocketCore
 
 /// The thread that owns connections, and the executor of the tasks that serve them.
 ///
@@ -14,7 +13,7 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
     let eventLoop: any EventLoop
     /// What happened on this thread's connections; published at the end of a turn.
     var tally = Tally()
-    private let statistics: Statistics
+    let statistics: Statistics
     private var jobs = CircularBuffer<UnownedJob>()
     private var dirty: [WebSocket] = []
     private var sockets: [WebSocket] = []
@@ -141,8 +140,6 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
         sockets.append(socket)
         statistics.opened()
     }
-
-    func statisticsClosed(_ code: CloseCode) { statistics.closed(code) }
 
     func remove(_ socket: WebSocket) {
         guard let last = sockets.popLast() else { return }

@@ -141,7 +141,7 @@ extension WebSocket {
         timer = nil
         thread.remove(self)
         guard let closure = connection.closure else { return }
-        thread.statisticsClosed(closure.code)
+        thread.statistics.closed(closure.code)
         logClosed(closure)
         settle(closure)
     }

@@ -163,7 +163,7 @@ extension WebSocket {
 
     // MARK: Waiting for room
 
-    private nonisolated(nonsending) func waitForRoom() async throws {
+    nonisolated(nonsending) func waitForRoom() async throws {
         while bufferedAmount > configuration.sendHighWaterMark {
             guard readyState == .open else { throw UsageError(.sendAfterClose) }
             let wait = Wait()

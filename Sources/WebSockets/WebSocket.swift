@@ -62,6 +62,9 @@ public final class WebSocket: @unchecked Sendable {
     var isDirty = false
     var slot = 0
     var heldPong: ByteBuffer?
+    /// Checks the text that is sent piece by piece; nil outside such a message.
+    var outgoingText: UTF8Validator?
+    /// Messages that wait for the end of one that leaves piece by piece.
     var deferred: [Message] = []
     var deferredBytes = 0
     var sendWaiters = Waiters()

@@ -1,13 +1,118 @@
 // `duplex serve`: a server to try things out with.
 
 import ArgumentParser
+import HTTPTypes
+import Logging
+import NIOCore
+import ServiceLifecycle
+import UnixSignals
+import WebSocketCore
+import WebSockets
 
 struct Serve: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Serve WebSockets, and a page to try them.")
+    static let configuration = CommandConfiguration(
+        abstract: "Serve WebSockets, and a page to try them.",
+        discussion: """
+            / is the page; /echo sends back what it gets; /broadcast sends what anyone says to everyone on it, the sender \
+            included; /people says how many are on it; /health is JSON. SIGINT and SIGTERM drain.
+            """)
 
+    @Option(help: "The address to listen on.") var host = "127.0.0.1"
+    @Option(help: "The port to listen on; 0 for any free one.") var port = 8080
+    @Option(help: "How many threads serve connections.") var threads = WebSocketServer.defaultThreads
+    @Option(help: ArgumentHelp("The certificate chain, to serve wss.", valueName: "pem")) var tlsCertificate: String?
+    @Option(help: ArgumentHelp("The certificate's private key.", valueName: "pem")) var tlsKey: String?
+    @Option(help: ArgumentHelp("The largest message.", valueName: "bytes")) var maxMessageSize = 1 << 20
+    @Option(help: ArgumentHelp("The most connections at a time.", valueName: "n")) var maxConnections: Int?
+    @Option(help: ArgumentHelp("An origin whose pages may connect, beside the server's own; repeatable.", valueName: "origin"))
+    var allowOrigin: [String] = []
     @OptionGroup var logging: LogOptions
+
+    func validate() throws {
+        guard (0...65535).contains(port) else { throw ValidationError("--port must be 0 to 65535") }
+        guard (1...1024).contains(threads) else { throw ValidationError("--threads must be 1 to 1024") }
+        guard maxMessageSize >= 0 else { throw ValidationError("--max-message-size must not be negative") }
+        guard maxConnections ?? 1 > 0 else { throw ValidationError("--max-connections must be at least 1") }
+        guard (tlsCertificate == nil) == (tlsKey == nil) else {
+            throw ValidationError("--tls-certificate and --tls-key go together")
+        }
+        for origin in allowOrigin where Origin(origin) == nil {
+            throw ValidationError("--allow-origin \(origin) is not an origin: write scheme://host[:port]")
+        }
+    }
 
     func run() async throws {
         logging.bootstrap()
+        let server = WebSocketServer(host: host, port: port, configuration: makeConfiguration())
+        addRoutes(to: server)
+        let services = ServiceGroup(
+            services: [server], gracefulShutdownSignals: [.sigint, .sigterm], logger: Logger(label: "duplex"))
+        do {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await services.run() }
+                let address = try await server.waitUntilListening()
+                try Descriptor.output.writeAll(Array("Duplex is listening on \(url(address))\n".utf8))
+                try await group.waitForAll()
+            }
+        } catch let error as ServerError {
+            try? Descriptor.error.writeAll(Array("duplex: \(error)\n".utf8))
+            throw ExitCode(1)
+        }
+    }
+
+    private func url(_ address: SocketAddress) -> String {
+        let shown = host.contains(":") ? "[\(host)]" : host
+        return "\(tlsCertificate == nil ? "http" : "https")://\(shown):\(address.port ?? port)/"
+    }
+
+    private func makeConfiguration() -> WebSocketServer.Configuration {
+        var configuration = WebSocketServer.Configuration(
+            allowedOrigins: Set(allowOrigin.compactMap(Origin.init)), threads: threads, maxConnections: maxConnections)
+        configuration.connection.limits = Limits(maxMessageSize: maxMessageSize)
+        if let tlsCertificate, let tlsKey {
+            configuration.tls = ServerTLS(certificateChain: tlsCertificate, privateKey: tlsKey)
+        }
+        return configuration
+    }
+
+    private func addRoutes(to server: WebSocketServer) {
+        let hub = Hub()
+        // Callbacks, the faster of the two styles; /echo-async is the same in the other.
+        server.webSocket("/echo") { (_: WebSocket) in EchoHandler() }
+        server.webSocket("/echo-async") { socket in
+            for try await message in socket { try await socket.send(message) }
+        }
+        server.webSocket("/broadcast") { (_: WebSocket) in BroadcastHandler(hub: hub) }
+        server.webSocket("/people") { (_: WebSocket) in PeopleHandler(hub: hub) }
+        server.http { [weak server] request in Self.respond(to: request, server) }
+    }
+
+    private static func respond(to request: ServerRequest, _ server: WebSocketServer?) -> ServerResponse {
+        guard request.head.method == .get || request.head.method == .head else {
+            var response = ServerResponse.text("Method not allowed\n", status: .methodNotAllowed)
+            response.head.headerFields[.allow] = "GET, HEAD"
+            return response
+        }
+        switch request.path {
+        case "/": return page()
+        case "/health": return health(server)
+        default: return .text("Not found\n", status: .notFound)
+        }
+    }
+
+    private static func page() -> ServerResponse {
+        var response = ServerResponse.html(String(decoding: PackageResources.index_html, as: UTF8.self))
+        response.head.headerFields[.contentSecurityPolicy] = """
+            default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self' ws: wss:; img-src data:; \
+            base-uri 'none'; form-action 'none'; frame-ancestors 'none'
+            """
+        return response
+    }
+
+    private static func health(_ server: WebSocketServer?) -> ServerResponse {
+        guard let counts = server?.statistics else { return .json("{\"status\":\"stopping\"}\n", status: .serviceUnavailable) }
+        return .json(
+            "{\"status\":\"ok\",\"connections\":\(counts.open),\"connectionsTotal\":\(counts.total),"
+                + "\"messagesReceived\":\(counts.received),\"messagesSent\":\(counts.sent)}\n")
     }
 }

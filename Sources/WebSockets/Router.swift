@@ -1,0 +1,58 @@
+// Which path leads where.
+
+import HTTPTypes
+import WebSocketCore
+
+/// Makes the handler of a connection, once the handshake is accepted.
+typealias MakeHandler = @Sendable (WebSocket) -> any WebSocketHandler
+
+/// What a route decides of a handshake, its state hidden in the closure.
+enum RouteDecision: Sendable {
+    case accept(MakeHandler, usesInbox: Bool, subprotocol: String?, headerFields: HTTPFields)
+    case reject(ServerResponse)
+}
+
+/// A path with `{name}`s, and what it leads to.
+struct Route: Sendable {
+    private let segments: [Substring]
+    let decide: @Sendable (ServerRequest) async throws -> RouteDecision
+
+    init(_ path: String, decide: @escaping @Sendable (ServerRequest) async throws -> RouteDecision) {
+        segments = path.split(separator: "/", omittingEmptySubsequences: true)
+        self.decide = decide
+    }
+
+    /// The parameters if the path fits; nil if not. A `{name}` stands for one segment that is not empty.
+    func match(_ path: String) -> [String: String]? {
+        let parts = path.split(separator: "/", omittingEmptySubsequences: true)
+        guard parts.count == segments.count else { return nil }
+        var parameters: [String: String] = [:]
+        for (segment, part) in zip(segments, parts) {
+            guard let part = Self.percentDecoded(part) else { return nil }
+            if segment.first == "{", segment.last == "}" {
+                parameters[String(segment.dropFirst().dropLast())] = part
+            } else if segment != part {
+                return nil
+            }
+        }
+        return parameters
+    }
+
+    /// The text with `%XX` decoded; nil if that is malformed, not UTF-8, or holds a control character.
+    private static func percentDecoded(_ text: Substring) -> String? {
+        var bytes: [UInt8] = []
+        var rest = text.utf8[...]
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            guard let high = rest.popFirst(), let low = rest.popFirst(),
+                let value = UInt8(String(decoding: [high, low], as: UTF8.self), radix: 16), high != UInt8(ascii: "+")
+            else { return nil }
+            bytes.append(value)
+        }
+        guard !bytes.contains(where: { $0 < 0x20 || $0 == 0x7F }) else { return nil }
+        return String(validating: bytes, as: UTF8.self)
+    }
+}

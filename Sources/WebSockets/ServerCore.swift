@@ -1,0 +1,85 @@
+// What all connections of one server share.
+
+import Logging
+import NIOCore
+import Synchronization
+import WebSocketCore
+
+/// What all connections of one server share: routes, the responder, counts and the state of draining.
+final class ServerCore: Sendable {
+    typealias Responder = @Sendable (ServerRequest) async -> ServerResponse
+
+    let configuration: WebSocketServer.Configuration
+    let statistics = Statistics()
+    /// Tasks of handlers that have begun and not ended.
+    let tasks = TaskRegistry()
+    private let routes = Mutex<[Route]>([])
+    private let responderBox = Mutex<Responder?>(nil)
+    private let draining = Atomic<Bool>(false)
+    private let connections = Atomic<Int>(0)
+
+    init(_ configuration: WebSocketServer.Configuration) { self.configuration = configuration }
+
+    var logger: Logger { configuration.logger }
+    var isSecure: Bool { configuration.tls != nil }
+    var isDraining: Bool { draining.load(ordering: .acquiring) }
+    func beginDraining() { draining.store(true, ordering: .releasing) }
+
+    // MARK: Routes
+
+    func add(_ route: Route) { routes.withLock { $0.append(route) } }
+
+    /// The first route that fits, and its parameters.
+    func route(_ path: String) -> (Route, [String: String])? {
+        for route in routes.withLock({ $0 }) {
+            if let parameters = route.match(path) { return (route, parameters) }
+        }
+        return nil
+    }
+
+    var responder: Responder? {
+        get { responderBox.withLock { $0 } }
+        set { responderBox.withLock { $0 = newValue } }
+    }
+
+    // MARK: Connections
+
+    /// Counts a TCP connection in, and says whether it is over the limit.
+    func connectionOpened() -> Bool {
+        let count = connections.add(1, ordering: .relaxed).newValue
+        return configuration.maxConnections.map { count > $0 } ?? false
+    }
+
+    func connectionClosed() { connections.subtract(1, ordering: .relaxed) }
+}
+
+/// The tasks of handlers, so that shutting down can cancel them and wait for them.
+final class TaskRegistry: Sendable {
+    private struct Contents {
+        var tasks: [Int: Task<Void, Never>] = [:]
+        var next = 0
+    }
+
+    private let contents = Mutex(Contents())
+
+    /// Begins a task and remembers it until it has ended.
+    func begin(on executor: any TaskExecutor, _ body: @escaping @Sendable () async -> Void) {
+        contents.withLock { contents in
+            let id = contents.next
+            contents.next += 1
+            // The task's end waits for this lock, and so comes after its entry.
+            contents.tasks[id] = Task(executorPreference: executor) {
+                await body()
+                self.contents.withLock { $0.tasks[id] = nil }
+            }
+        }
+    }
+
+    func cancelAll() {
+        for task in contents.withLock({ Array($0.tasks.values) }) { task.cancel() }
+    }
+
+    func waitForAll() async {
+        for task in contents.withLock({ Array($0.tasks.values) }) { await task.value }
+    }
+}

@@ -1,0 +1,81 @@
+// Plain HTTP on a WebSocket server's port: what is asked and what is answered.
+
+public import HTTPTypes
+public import NIOCore
+
+/// An HTTP request, whole.
+public struct ServerRequest: Sendable {
+    /// Method, path with query, authority and header fields.
+    public let head: HTTPRequest
+    /// The body; empty if there is none.
+    public let body: ByteBuffer
+    /// What stood for the `{name}`s of the route, percent-decoded.
+    public internal(set) var parameters: [String: String] = [:]
+    /// The subprotocols that the client of a handshake offers, the preferred one first.
+    public internal(set) var subprotocols: [String] = []
+    /// The peer's address.
+    public let remoteAddress: SocketAddress?
+    /// Whether it came over TLS.
+    public let isSecure: Bool
+
+    /// The path without the query.
+    public var path: String { String((head.path ?? "/").prefix { $0 != "?" }) }
+}
+
+/// An HTTP response, whole.
+public struct ServerResponse: Sendable {
+    /// Status and header fields; `Content-Length` and `Connection` are added on the way out.
+    public var head: HTTPResponse
+    /// The body.
+    public var body: ByteBuffer
+
+    /// A response with a status, and header fields and a body if there are any.
+    public init(_ status: HTTPResponse.Status, headerFields: HTTPFields = [:], body: ByteBuffer = ByteBuffer()) {
+        head = HTTPResponse(status: status, headerFields: headerFields)
+        self.body = body
+    }
+
+    private init(_ status: HTTPResponse.Status, type: String, _ body: ByteBuffer) {
+        self.init(status, headerFields: [.contentType: type, .xContentTypeOptions: "nosniff"], body: body)
+    }
+
+    /// Plain text.
+    public static func text(_ text: String, status: HTTPResponse.Status = .ok) -> Self {
+        Self(status, type: "text/plain; charset=utf-8", ByteBuffer(string: text))
+    }
+
+    /// A page.
+    public static func html(_ html: String, status: HTTPResponse.Status = .ok) -> Self {
+        Self(status, type: "text/html; charset=utf-8", ByteBuffer(string: html))
+    }
+
+    /// JSON that is encoded already.
+    public static func json(_ json: String, status: HTTPResponse.Status = .ok) -> Self {
+        Self(status, type: "application/json", ByteBuffer(string: json))
+    }
+}
+
+/// What becomes of a handshake.
+public struct Upgrade<State: Sendable>: Sendable {
+    enum Decision: Sendable {
+        case accept(State, subprotocol: String?, headerFields: HTTPFields)
+        case reject(ServerResponse)
+    }
+    let decision: Decision
+
+    /// Opens the WebSocket.
+    ///
+    /// - Parameters:
+    ///   - state: what the handler gets.
+    ///   - subprotocol: one of those that the client offers, or nil.
+    ///   - headerFields: more for the 101, such as `Set-Cookie`.
+    public static func accept(_ state: State, subprotocol: String? = nil, headerFields: HTTPFields = [:]) -> Self {
+        Self(decision: .accept(state, subprotocol: subprotocol, headerFields: headerFields))
+    }
+
+    /// Refuses with a whole response.
+    public static func reject(_ response: ServerResponse) -> Self { Self(decision: .reject(response)) }
+
+    /// Refuses with a status.
+    public static func reject(_ status: HTTPResponse.Status) -> Self { .reject(.text(status.reasonPhrase + "\n", status: status)) }
+}

@@ -1,0 +1,127 @@
+// A running server: listening, accepting, draining.
+
+import Logging
+import NIOCertificateReloading
+import NIOConcurrencyHelpers
+import NIOCore
+import NIOPosix
+import NIOSSL
+import ServiceLifecycle
+import WebSocketCore
+
+/// One run of a server, from listening to the end.
+final class ServerRunner: Sendable {
+    private let core: ServerCore
+    private let host: String
+    private let port: Int
+    private let group: MultiThreadedEventLoopGroup
+    private let threads: [ObjectIdentifier: EventThread]
+    private let quiescing = NIOLockedValueBox<(any Channel)?>(nil)
+    private let reloader = NIOLockedValueBox<TimedCertificateReloader?>(nil)
+
+    init(core: ServerCore, host: String, port: Int) {
+        self.core = core
+        self.host = host
+        self.port = port
+        group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, core.configuration.threads))
+        threads = Dictionary(
+            uniqueKeysWithValues: group.makeIterator().map {
+                (ObjectIdentifier($0), EventThread(eventLoop: $0, statistics: core.statistics))
+            })
+    }
+
+    // MARK: Start
+
+    /// Listens, and says where.
+    func start() async throws -> SocketAddress {
+        let tls = try core.configuration.tls.map { try $0.load() }
+        reloader.withLockedValue { $0 = tls?.reloader }
+        let context = tls?.context
+        let bootstrap = ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: 4096)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
+            .childChannelOption(.maxMessagesPerRead, value: 1)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture { try self.setUp(channel, context) }
+            }
+        do {
+            let channel = try await bootstrap.bind(host: host, port: port).get()
+            quiescing.withLockedValue { $0 = channel }
+            guard let address = channel.localAddress else { throw ServerError("the listening socket has no address") }
+            return address
+        } catch let error as IOError where error.errnoCode == EADDRINUSE {
+            throw ServerError("port \(port) on \(host) is in use: stop the other server, or choose another port")
+        } catch {
+            throw ServerError("can not listen on \(host), port \(port): \(error)")
+        }
+    }
+
+    private func setUp(_ channel: any Channel, _ context: NIOSSLContext?) throws {
+        guard let thread = threads[ObjectIdentifier(channel.eventLoop)] else { return }
+        let isOverLimit = core.connectionOpened()
+        channel.closeFuture.whenComplete { _ in self.core.connectionClosed() }
+        let pipeline = channel.pipeline.syncOperations
+        if let context { try pipeline.addHandler(NIOSSLServerHandler(context: context)) }
+        try HTTPServerHandler(server: core, thread: thread, isOverLimit: isOverLimit).addTo(pipeline)
+    }
+
+    // MARK: Serve
+
+    /// Returns when a graceful shutdown begins or the task is cancelled.
+    func serveUntilShutdown() async {
+        let reloader = reloader.withLockedValue { $0 }
+        await withTaskGroup(of: Void.self) { group in
+            if let reloader { group.addTask { try? await reloader.run() } }
+            group.addTask { try? await gracefulShutdown() }
+            // The reloader, too, returns when shutdown begins.
+            await group.next()
+            group.cancelAll()
+        }
+    }
+
+    // MARK: Drain
+
+    /// Stops accepting, closes every WebSocket with 1001, spread over the time, and cuts what remains.
+    func drain() async {
+        core.beginDraining()
+        try? await quiescing.withLockedValue { $0 }?.close()
+        let open = core.statistics.snapshot.open
+        core.logger.info("draining", metadata: ["connections": "\(open)"])
+        // So many clients that all connect anew at once would be a flood; a hundred a second is not, nor is the whole time used for few.
+        let spread = min(core.configuration.drainTimeout * 2 / 3, .milliseconds(10) * open)
+        for thread in threads.values {
+            thread.perform { self.closeAll(on: thread, within: spread) }
+        }
+        await waitForConnections()
+        core.tasks.cancelAll()
+        for thread in threads.values {
+            thread.perform { for socket in thread.openSockets { socket.cut(NetworkError("the server shut down")) } }
+        }
+    }
+
+    private func closeAll(on thread: EventThread, within spread: Duration) {
+        let sockets = thread.openSockets
+        for (index, socket) in sockets.enumerated() {
+            let delay = TimeAmount(spread * index / max(1, sockets.count))
+            thread.eventLoop.scheduleTask(in: delay) {
+                thread.inTurn { socket.beginClose(.goingAway, "the server shuts down") }
+            }
+        }
+    }
+
+    /// Waits until no WebSocket is open or the time is over. Looks again at intervals: closing is driven by the peers.
+    private func waitForConnections() async {
+        let clock = ContinuousClock()
+        let deadline = clock.now + core.configuration.drainTimeout
+        while core.statistics.snapshot.open > 0 && clock.now < deadline && !Task.isCancelled {
+            try? await clock.sleep(for: .milliseconds(20))
+        }
+    }
+
+    /// Waits for the handlers' tasks, then ends the threads.
+    func stop() async {
+        await core.tasks.waitForAll()
+        try? await group.shutdownGracefully()
+    }
+}

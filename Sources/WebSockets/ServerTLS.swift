@@ -1,0 +1,64 @@
+// A server's certificate and key, from PEM files, read again when they change.
+
+import NIOCertificateReloading
+import NIOSSL
+
+/// What `wss` needs on a server: TLS 1.2 and up.
+public struct ServerTLS: Sendable {
+    /// The path of the certificate chain in PEM, the server's own certificate first.
+    public var certificateChain: String
+    /// The path of the private key in PEM.
+    public var privateKey: String
+    /// The path of the certificates, in PEM, that clients' certificates must come from; nil to ask clients for none (mutual TLS).
+    public var clientRoots: String?
+
+    /// Names the files.
+    public init(certificateChain: String, privateKey: String, clientRoots: String? = nil) {
+        self.certificateChain = certificateChain
+        self.privateKey = privateKey
+        self.clientRoots = clientRoots
+    }
+
+    /// Reads the files now, and says clearly what is wrong with them.
+    func load() throws -> (context: NIOSSLContext, reloader: TimedCertificateReloader) {
+        let reloader = TimedCertificateReloader(
+            refreshInterval: .seconds(10),
+            certificateSource: .init(location: .file(path: certificateChain), format: .pem),
+            privateKeySource: .init(location: .file(path: privateKey), format: .pem))
+        var configuration = try makeConfiguration()
+        do {
+            try reloader.reload()
+        } catch {
+            throw ServerError("the certificate or its key can not be used: \(error)")
+        }
+        configuration.setCertificateReloader(reloader)
+        return (try NIOSSLContext(configuration: configuration), reloader)
+    }
+
+    private func makeConfiguration() throws -> TLSConfiguration {
+        let chain = try read(certificateChain, "certificate") { try NIOSSLCertificate.fromPEMFile($0) }
+        let key = try read(privateKey, "private key") { try NIOSSLPrivateKey(file: $0, format: .pem) }
+        guard !chain.isEmpty else { throw ServerError("the certificate \(certificateChain) holds no certificate") }
+        var configuration = TLSConfiguration.makeServerConfiguration(
+            certificateChain: chain.map { .certificate($0) }, privateKey: .privateKey(key))
+        configuration.minimumTLSVersion = .tlsv12
+        configuration.applicationProtocols = ["http/1.1"]
+        if let clientRoots {
+            configuration.trustRoots = .certificates(try read(clientRoots, "client roots") { try NIOSSLCertificate.fromPEMFile($0) })
+            configuration.certificateVerification = .noHostnameVerification
+        }
+        return configuration
+    }
+
+    private func read<T>(_ path: String, _ what: String, _ body: (String) throws -> T) throws -> T {
+        do { return try body(path) } catch { throw ServerError("the \(what) \(path) can not be read: \(error)") }
+    }
+}
+
+/// A server could not start or go on.
+public struct ServerError: Error, Sendable, CustomStringConvertible {
+    /// What happened and what to do.
+    public let description: String
+
+    init(_ description: String) { self.description = description }
+}

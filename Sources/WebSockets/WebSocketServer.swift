@@ -1,0 +1,177 @@
+// A server: RFC 6455 §4.2. Routes first, then `run`.
+
+import HTTPTypes
+import Logging
+public import NIOCore
+import NIOPosix
+public import ServiceLifecycle
+import Synchronization
+import WebSocketCore
+
+/// Serves WebSockets, and plain HTTP on the same port.
+public final class WebSocketServer: Service, Sendable {
+    /// As many threads as the machine has cores.
+    public static let defaultThreads = System.coreCount
+
+    let core: ServerCore
+    private let host: String
+    private let port: Int
+    private let bound: EventLoopPromiseBox
+
+    /// Makes a server; `run` starts it.
+    ///
+    /// - Parameter port: 0 for any free one; `waitUntilListening` says which.
+    public init(host: String = "127.0.0.1", port: Int = 8080, configuration: Configuration = Configuration()) {
+        self.host = host
+        self.port = port
+        core = ServerCore(configuration)
+        bound = EventLoopPromiseBox()
+    }
+
+    // MARK: Routes
+
+    /// Serves WebSockets at a path with a closure that awaits messages; returning closes with 1000, throwing with 1011.
+    ///
+    /// The closure runs on the connection's own thread: it must not block. The first subprotocol of these that the client offers
+    /// too is chosen.
+    ///
+    /// - Parameter path: segments, where `{name}` stands for any one: `/chat/{room}`; see `WebSocket.parameters`.
+    public func webSocket(
+        _ path: String, subprotocols: [String] = [], _ body: @escaping @concurrent @Sendable (WebSocket) async throws -> Void
+    ) {
+        webSocket(path, upgrade: Self.accept(subprotocols)) { socket, _ in try await body(socket) }
+    }
+
+    /// Serves WebSockets at a path after a decision of your own.
+    ///
+    /// - Parameter upgrade: decides before the handshake is answered; what it throws is logged and answered with 500.
+    public func webSocket<State: Sendable>(
+        _ path: String, upgrade: @escaping @concurrent @Sendable (ServerRequest) async throws -> Upgrade<State>,
+        _ body: @escaping @concurrent @Sendable (WebSocket, State) async throws -> Void
+    ) {
+        let core = core
+        add(path, upgrade, usesInbox: true) { socket, state in
+            guard let inbox = socket.inbox else { return IdleHandler() }
+            return AsyncHandler(inbox: inbox) { socket in
+                core.tasks.begin(on: socket.thread) { await Self.serve(socket) { try await body(socket, state) } }
+            }
+        }
+    }
+
+    /// Serves WebSockets at a path with callbacks.
+    ///
+    /// - Parameter handler: makes the handler of a connection, on its thread.
+    public func webSocket(
+        _ path: String, subprotocols: [String] = [], handler: @escaping @Sendable (WebSocket) -> any WebSocketHandler
+    ) {
+        webSocket(path, upgrade: Self.accept(subprotocols)) { (socket, _) in handler(socket) }
+    }
+
+    /// Serves WebSockets at a path with callbacks, after a decision of your own.
+    public func webSocket<State: Sendable>(
+        _ path: String, upgrade: @escaping @concurrent @Sendable (ServerRequest) async throws -> Upgrade<State>,
+        handler: @escaping @Sendable (WebSocket, State) -> any WebSocketHandler
+    ) {
+        add(path, upgrade, usesInbox: false, handler)
+    }
+
+    /// Answers everything that no WebSocket path takes; without it, that gets 404.
+    public func http(_ respond: @escaping @concurrent @Sendable (ServerRequest) async -> ServerResponse) { core.responder = respond }
+
+    private static func accept(_ supported: [String]) -> @concurrent @Sendable (ServerRequest) async throws -> Upgrade<Void> {
+        { .accept((), subprotocol: Subprotocols.select(offered: $0.subprotocols, supported: supported)) }
+    }
+
+    private func add<State: Sendable>(
+        _ path: String, _ upgrade: @escaping @concurrent @Sendable (ServerRequest) async throws -> Upgrade<State>, usesInbox: Bool,
+        _ makeHandler: @escaping @Sendable (WebSocket, State) -> any WebSocketHandler
+    ) {
+        core.add(
+            Route(path) { request in
+                switch try await upgrade(request).decision {
+                case .reject(let response): return .reject(response)
+                case .accept(let state, let subprotocol, let fields):
+                    return .accept({ makeHandler($0, state) }, usesInbox: usesInbox, subprotocol: subprotocol, headerFields: fields)
+                }
+            })
+    }
+
+    private static func serve(_ socket: WebSocket, _ body: () async throws -> Void) async {
+        do {
+            try await body()
+            socket.close()
+        } catch is CancellationError {
+            socket.thread.perform { socket.beginClose(.goingAway, "") }
+        } catch is ConnectionClosed {
+            socket.close()
+        } catch {
+            socket.logger.error("a handler threw: \(error)", metadata: ["path": "\(socket.request.path ?? "")"])
+            socket.thread.perform { socket.beginClose(.internalServerError, "") }
+        }
+    }
+
+    // MARK: Running
+
+    /// Waits until the server listens, and says where.
+    ///
+    /// - Throws: `ServerError` if it can not.
+    public func waitUntilListening() async throws -> SocketAddress { try await bound.value() }
+
+    /// The connections that are open, all that have been, and the messages received and sent.
+    public var statistics: (open: Int, total: Int, received: Int, sent: Int) { core.statistics.snapshot }
+
+    /// Listens and serves until the task is cancelled or a graceful shutdown begins; then drains: no more connections, 503 for
+    /// handshakes, 1001 for the open ones spread over `drainTimeout`, and an end to what remains.
+    ///
+    /// - Throws: `ServerError` when it can not start.
+    public func run() async throws {
+        let runner = ServerRunner(core: core, host: host, port: port)
+        do {
+            bound.succeed(try await runner.start())
+        } catch {
+            bound.fail(error)
+            await runner.stop()
+            throw error
+        }
+        await runner.serveUntilShutdown()
+        await runner.drain()
+        await runner.stop()
+    }
+}
+
+/// A handler for what can not happen.
+private struct IdleHandler: WebSocketHandler {
+    func received(_ message: Message, from socket: WebSocket) {}
+}
+
+/// A value that comes once and can be awaited by many.
+final class EventLoopPromiseBox: Sendable {
+    private struct Contents {
+        var result: Result<SocketAddress, any Error>?
+        var waiters: [CheckedContinuation<SocketAddress, any Error>] = []
+    }
+
+    private let contents = Mutex(Contents())
+
+    func value() async throws -> SocketAddress {
+        try await withCheckedThrowingContinuation { continuation in
+            let result = contents.withLock { contents in
+                if contents.result == nil { contents.waiters.append(continuation) }
+                return contents.result
+            }
+            if let result { continuation.resume(with: result) }
+        }
+    }
+
+    func succeed(_ address: SocketAddress) { settle(.success(address)) }
+    func fail(_ error: any Error) { settle(.failure(error)) }
+
+    private func settle(_ result: Result<SocketAddress, any Error>) {
+        let waiters = contents.withLock { contents in
+            contents.result = contents.result ?? result
+            defer { contents.waiters = [] }
+            return contents.waiters
+        }
+        for waiter in waiters { waiter.resume(with: result) }
+    }
+}
