@@ -1,6 +1,7 @@
 // TLS of a client: whom it trusts, and how it shows who it is. RFC 6455 §4.1 step 5; the certificate is checked as in RFC 9110 §4.3.4.
 
 public import NIOSSL
+import Synchronization
 
 /// TLS of a client, for `wss`.
 public struct ClientTLS: Sendable, Hashable {
@@ -59,8 +60,27 @@ public struct ClientTLS: Sendable, Hashable {
 }
 
 extension ClientTLS {
-    /// Reads certificates and keys; blocks on the files.
-    func makeContext(_ url: WebSocketURL) throws(ConnectError) -> NIOSSLContext {
+    /// The last context made of settings that name no files. Parsing the system's roots takes milliseconds of a core, which a client that
+    /// opens a thousand connections should spend once.
+    private static let last = Mutex<(settings: ClientTLS, context: NIOSSLContext)?>(nil)
+
+    /// What TLS connections are made with; blocks on files, if there are any.
+    func context(_ url: WebSocketURL) throws(ConnectError) -> NIOSSLContext {
+        // Files are read each time, as certificates in them are renewed.
+        guard !namesFiles else { return try makeContext(url) }
+        if let known = Self.last.withLock({ $0?.settings == self ? $0?.context : nil }) { return known }
+        let context = try makeContext(url)
+        Self.last.withLock { $0 = (self, context) }
+        return context
+    }
+
+    private var namesFiles: Bool {
+        if case .file = roots { return true }
+        if case .files = identity?.source { return true }
+        return false
+    }
+
+    private func makeContext(_ url: WebSocketURL) throws(ConnectError) -> NIOSSLContext {
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.minimumTLSVersion = minimumVersion
         configuration.certificateVerification = certificateVerification

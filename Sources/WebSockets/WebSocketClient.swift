@@ -103,7 +103,7 @@ public enum WebSocketClient {
             return .init(url: url, handshake: handshake, tls: nil, followsRedirects: followsRedirects, deadline: deadline)
         }
         let name = try configuration.tls.checkedName(url, throughProxy: configuration.proxy != nil)
-        let context = try configuration.tls.makeContext(url)
+        let context = try configuration.tls.context(url)
         return .init(url: url, handshake: handshake, tls: (context, name), followsRedirects: followsRedirects, deadline: deadline)
     }
 }

@@ -1,3 +1,4 @@
+import Foundation
 import NIOCore
 import NIOSSL
 import Testing
@@ -136,6 +137,16 @@ import Testing
         }
         #expect(error?.kind == .tlsConfiguration)
         #expect(error?.description.contains(reason) == true, "\(error as Any)")
+    }
+
+    @Test func readsFilesAnewEachTime() throws {
+        let url = try WebSocketURL("wss://h")
+        let file = FileManager.default.temporaryDirectory.appending(path: "duplex-\(UInt64.random(in: 0...UInt64.max)).pem")
+        try Data(authority.root.utf8).write(to: file)
+        let tls = ClientTLS(roots: .file(file.path))
+        _ = try tls.context(url)
+        try FileManager.default.removeItem(at: file)
+        #expect(throws: ConnectError.self) { try tls.context(url) }
     }
 
     // MARK: Helpers

@@ -160,6 +160,33 @@ func field(_ name: String, in head: String) -> String? {
     return nil
 }
 
+/// A port of 127.0.0.1 that nothing listens on, and that nobody else gets meanwhile: a socket is bound to it.
+final class SilentPort {
+    let number: Int
+    private let descriptor: CInt
+
+    init() throws {
+        let address = try SocketAddress(ipAddress: "127.0.0.1", port: 0)
+        #if canImport(Darwin)
+        let descriptor = socket(AF_INET, SOCK_STREAM, 0)
+        #else
+        let descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
+        #endif
+        self.descriptor = descriptor
+        let isBound = address.withSockAddr { bind(descriptor, $0, socklen_t($1)) }
+        var name = [UInt8](repeating: 0, count: 128)
+        var length = socklen_t(name.count)
+        let isNamed = name.withUnsafeMutableBytes { bytes in
+            bytes.withMemoryRebound(to: sockaddr.self) { getsockname(descriptor, $0.baseAddress, &length) }
+        }
+        // The port stands in network order behind the family, which takes two bytes everywhere.
+        number = Int(name[2]) << 8 | Int(name[3])
+        guard isBound == 0, isNamed == 0 else { throw PeerConnection.Ended() }
+    }
+
+    deinit { close(descriptor) }
+}
+
 /// Tries with ever longer timeouts until what a test waits for has come before the timeout did: no machine is too slow for it, and none
 /// waits longer than it must.
 func withTimeouts(_ passes: (Duration) async throws -> Bool) async rethrows -> Bool {
