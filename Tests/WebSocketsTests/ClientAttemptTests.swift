@@ -8,11 +8,9 @@ import Testing
 /// What becomes of a try that fails, and that nothing is left of it.
 @Suite(.timeLimit(.minutes(1))) struct ClientAttemptTests {
     @Test func saysThatNothingListens() async throws {
-        // The port was taken a moment ago, and is free now.
-        let port = try await ScriptedPeer.serve { _ in
-        } while: {
-            $0.port
-        }
+        let silent = try SilentPort()
+        defer { withExtendedLifetime(silent) {} }
+        let port = silent.number
         let error = await failure("ws://127.0.0.1:\(port)/")
         #expect(error?.kind == .unreachable)
         #expect(

@@ -89,10 +89,9 @@ import Testing
     }
 
     @Test func saysThatTheProxyIsNotThere() async throws {
-        let port = try await ScriptedPeer.serve { _ in
-        } while: {
-            $0.port
-        }
+        let silent = try SilentPort()
+        defer { withExtendedLifetime(silent) {} }
+        let port = silent.number
         let error = await failure("ws://example.com/", .http(host: "127.0.0.1", port: port))
         #expect(error?.description.contains("HTTP proxy 127.0.0.1:\(port) cannot be reached") == true)
     }

@@ -6,6 +6,14 @@ import NIOSSL
 import Synchronization
 import WebSocketCore
 
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Glibc)
+import Glibc
+#endif
+
 /// A server that runs a script with every connection.
 struct ScriptedPeer: Sendable {
     typealias Script = @Sendable (PeerConnection) async throws -> Void

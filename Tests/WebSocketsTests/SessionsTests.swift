@@ -153,10 +153,9 @@ import WebSocketCore
     }
 
     @Test func givesUpAfterSoManyFailures() async throws {
-        let port = try await ScriptedPeer.serve { _ in
-        } while: {
-            $0.port
-        }
+        let silent = try SilentPort()
+        defer { withExtendedLifetime(silent) {} }
+        let port = silent.number
         let reconnect = Reconnect(backoff: Backoff(maxFailures: 3))
         let error = await #expect(throws: ConnectError.self) { for try await _ in sessions("ws://127.0.0.1:\(port)", reconnect) {} }
         #expect(error?.kind == .unreachable)
@@ -188,10 +187,9 @@ import WebSocketCore
     }
 
     @Test func endsWhenCancelledInAPause() async throws {
-        let port = try await ScriptedPeer.serve { _ in
-        } while: {
-            $0.port
-        }
+        let silent = try SilentPort()
+        defer { withExtendedLifetime(silent) {} }
+        let port = silent.number
         let (pauses, pause) = AsyncStream<Void>.makeStream()
         let timing = Sessions.Timing(now: { .now() }, random: { 1 }) { _ in
             pause.yield()

@@ -87,7 +87,7 @@ import WebSocketCore
         #expect(await codes.first { _ in true } == 1001)
     }
 
-    @Test func returnsWhatTheClosureReturnsWhenTheServerHasClosed() async throws {
+    @Test func readsWhatCameBeforeTheServerClosed() async throws {
         let messages = try await ScriptedPeer.serve { peer in
             try await peer.upgrade()
             try await peer.writeFrame(1, Array("bye".utf8))
@@ -96,6 +96,7 @@ import WebSocketCore
         } while: { server in
             try await WebSocketClient.connect(server.url) { socket in
                 var messages: [String?] = []
+                _ = await socket.waitUntilClosed()
                 for try await message in socket { messages.append(message.text) }
                 return messages
             }
