@@ -133,6 +133,9 @@ public struct Connection: ~Copyable, Sendable {
         return (code, reason)
     }
 
+    /// The bytes that the frame which has begun to arrive still lacks.
+    public var missingBytes: Int { parser.missingBytes }
+
     // MARK: What leaves
 
     /// The header of a whole message's only frame.

@@ -60,6 +60,9 @@ public struct FrameParser: ~Copyable, Sendable {
         return FrameChunk(header: header, payload: start..<end, isFirst: isFirst, isLast: !isInPayload)
     }
 
+    /// The bytes of the payload that are still to come.
+    var missingBytes: Int { isInPayload ? header.payloadLength - consumed : 0 }
+
     // MARK: The header
 
     @inline(__always)

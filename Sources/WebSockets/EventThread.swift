@@ -1,67 +1,105 @@
 // The thread that owns connections: its turns, and the executor that lets async code run in them.
 //
-// A turn is what one read from a socket causes: messages are handled, the tasks that they woke run, and then every connection that has
-// something to say writes once. Nothing of it is locked, as nothing of it leaves the thread.
+// A turn is one round of the event loop: all sockets that have something are read and their messages handled, then the tasks that
+// these woke run, then every connection that has something to say writes once. Writes that follow each other closely also find the
+// peers awake; a write to each socket after its read costs the system half as much again. Nothing of a turn is locked, as nothing of it
+// leaves the thread.
 
 import NIOCore
 
 /// The thread that owns connections, and the executor of the tasks that serve them.
 ///
 /// `@unchecked Sendable`: every stored variable is touched only on `eventLoop`'s thread (`isCurrent`); other threads reach it only by
-/// `eventLoop.execute`.
+/// `eventLoop.execute`. `@exclusivity(unchecked)`: no access to one of these variables runs foreign code, so none can overlap.
 final class EventThread: TaskExecutor, @unchecked Sendable {
     let eventLoop: any EventLoop
-    /// What happened on this thread's connections; published at the end of a turn.
-    var tally = Tally()
     let statistics: Statistics
-    private var jobs = CircularBuffer<UnownedJob>()
-    private var dirty: [WebSocket] = []
-    private var sockets: [WebSocket] = []
-    private var isInTurn = false
-    private var isScheduled = false
-    /// A buffer that was written out and can be filled again.
-    private var spare: ByteBuffer?
+    /// What happened on this thread's connections; published at the end of a turn.
+    @exclusivity(unchecked) var tally = Tally()
+    @exclusivity(unchecked) private var jobs = CircularBuffer<UnownedJob>()
+    /// Connections that have something to write, and those of them that are writing it.
+    @exclusivity(unchecked) private var dirty: [WebSocket] = []
+    @exclusivity(unchecked) private var flushing: [WebSocket] = []
+    @exclusivity(unchecked) private var sockets: [WebSocket] = []
+    @exclusivity(unchecked) private var isInTurn = false
+    @exclusivity(unchecked) private var clock: NIODeadline?
+    /// Buffers that were written out and can be filled again.
+    @exclusivity(unchecked) private var spares: [ByteBuffer] = []
+    @exclusivity(unchecked) private var readBuffer: ByteBuffer?
+    /// Bytes that connections want to write at the end of the turn.
+    @exclusivity(unchecked) var pendingBytes = 0
 
     /// How many woken tasks run before the thread looks at its sockets again.
     private static let maxJobsPerTurn = 1024
+    /// How many connections are read before the first of them is answered.
+    private static let maxPendingPerTurn = 256
+    /// How many bytes wait before they are written: more would not fit the processor's caches.
+    private static let maxPendingBytes = 32_768
+    private static let bufferCapacity = 2048
+    private static let maxSpares = 128
+    private static let readBufferCapacity = 65_536
 
     init(eventLoop: any EventLoop, statistics: Statistics = Statistics()) {
         self.eventLoop = eventLoop
         self.statistics = statistics
     }
 
+    /// Whether the caller runs on this thread.
     @inline(__always)
     var isCurrent: Bool { eventLoop.inEventLoop }
 
-    var now: NIODeadline { .now() }
+    /// The time, read once a turn.
+    var now: NIODeadline {
+        if let clock { return clock }
+        let now = NIODeadline.now()
+        if isInTurn { clock = now }
+        return now
+    }
 
     // MARK: Turns
 
-    /// Begins a turn; `endTurn` follows once what arrived has been handled.
+    /// Begins a turn, unless one is under way; it ends by itself once the loop has looked at all its sockets.
     @inline(__always)
-    func beginTurn() { isInTurn = true }
+    func beginTurn() {
+        if !isInTurn { scheduleTurn() }
+    }
+
+    private func scheduleTurn() {
+        isInTurn = true
+        eventLoop.execute { self.endTurn() }
+    }
+
+    /// Notes that a socket has been read: a moment when no handler is running.
+    ///
+    /// The tasks that wait for its messages run now, so that these need not be kept; what they say is written at the turn's end, unless
+    /// it is much.
+    @inline(__always)
+    func readCompleted() {
+        if !jobs.isEmpty { runJobs() }
+        if pendingBytes >= Self.maxPendingBytes || dirty.count >= Self.maxPendingPerTurn { flushDirty() }
+    }
 
     /// Runs the tasks that were woken, then lets every connection write what it has to say.
-    func endTurn() {
-        isInTurn = true
+    private func endTurn() {
         runJobs()
         flushDirty()
-        isInTurn = false
         if tally.isDirty { tally.publish(to: statistics) }
+        isInTurn = false
+        clock = nil
+        // What flushing woke, or was too much for this turn, is for the next one, after another look at the sockets.
         if !jobs.isEmpty || !dirty.isEmpty { scheduleTurn() }
     }
 
-    /// Does something as a turn of its own, or as part of the one that is under way.
+    /// Does something as part of a turn.
+    @inline(__always)
     func inTurn(_ body: () -> Void) {
-        guard !isInTurn else { return body() }
         beginTurn()
         body()
-        endTurn()
     }
 
     /// Does something in a turn on this thread, at once if called there.
     func perform(_ body: @escaping @Sendable () -> Void) {
-        if isCurrent { inTurn(body) } else { eventLoop.execute { self.inTurn(body) } }
+        if isCurrent { inTurn(body) } else { performLater(body) }
     }
 
     /// Does something in a turn on this thread, later.
@@ -69,29 +107,16 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
         eventLoop.execute { self.inTurn(body) }
     }
 
-    private func scheduleTurn() {
-        guard !isInTurn, !isScheduled else { return }
-        isScheduled = true
-        eventLoop.execute {
-            self.isScheduled = false
-            self.endTurn()
-        }
-    }
-
     // MARK: Tasks
 
     func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
-        if isCurrent {
-            enqueueHere(job)
-        } else {
-            eventLoop.execute { self.enqueueHere(job) }
-        }
+        if isCurrent { enqueueHere(job) } else { eventLoop.execute { self.enqueueHere(job) } }
     }
 
     private func enqueueHere(_ job: UnownedJob) {
         jobs.append(job)
-        scheduleTurn()
+        beginTurn()
     }
 
     /// Runs the tasks that were woken, before the turn's end.
@@ -110,27 +135,41 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
     /// Lets a connection write at the end of the turn.
     func markDirty(_ socket: WebSocket) {
         dirty.append(socket)
-        scheduleTurn()
+        beginTurn()
     }
 
     private func flushDirty() {
+        pendingBytes = 0
         // Flushing may wake tasks and make other connections dirty; those are for the next turn.
-        let round = dirty
-        dirty.removeAll(keepingCapacity: true)
-        for socket in round { socket.flush() }
+        swap(&dirty, &flushing)
+        for socket in flushing { socket.flush() }
+        flushing.removeAll(keepingCapacity: true)
     }
 
-    /// An empty buffer to collect frames in.
-    func takeBuffer() -> ByteBuffer {
-        guard var buffer = spare else { return ByteBufferAllocator().buffer(capacity: 2048) }
-        spare = nil
-        buffer.clear(minimumCapacity: 2048)
+    // MARK: Buffers
+
+    /// An empty buffer to read into.
+    func takeReadBuffer() -> ByteBuffer {
+        guard var buffer = readBuffer.take() else { return ByteBufferAllocator().buffer(capacity: Self.readBufferCapacity) }
+        // Makes a new one if a message that somebody keeps lies in it.
+        buffer.clear(minimumCapacity: Self.readBufferCapacity)
         return buffer
     }
 
-    /// Takes a buffer back that was handed to the transport; one at a time is enough, as one connection writes at a time.
-    func giveBack(_ buffer: ByteBuffer) {
-        if buffer.storageCapacity <= 65536 { spare = buffer }
+    /// Takes the buffer back that was read into.
+    @inline(__always)
+    func giveBackReadBuffer(_ buffer: consuming ByteBuffer) { readBuffer = buffer }
+
+    /// An empty buffer to collect frames in.
+    func takeBuffer() -> ByteBuffer {
+        guard var buffer = spares.popLast() else { return ByteBufferAllocator().buffer(capacity: Self.bufferCapacity) }
+        buffer.clear(minimumCapacity: Self.bufferCapacity)
+        return buffer
+    }
+
+    /// Takes a buffer back that was handed to the transport.
+    func giveBack(_ buffer: consuming ByteBuffer) {
+        if spares.count < Self.maxSpares && buffer.storageCapacity <= 16 * Self.bufferCapacity { spares.append(buffer) }
     }
 
     // MARK: Connections

@@ -5,16 +5,21 @@ import WebSocketCore
 
 /// The messages of one connection that wait for `for try await`.
 ///
-/// `@unchecked Sendable`: the stored variables are touched only on the connection's thread.
+/// `@unchecked Sendable`: the stored variables are touched only on the connection's thread. `@exclusivity(unchecked)`: no foreign code
+/// runs while one of these is being changed.
 final class Inbox: @unchecked Sendable {
     private typealias Continuation = UnsafeContinuation<Message?, any Error>
 
-    private var messages = CircularBuffer<(message: Message, cost: Int)>(initialCapacity: 0)
-    private var cost = 0
-    private var burstCost = 0
-    private var waiter: Continuation?
+    private typealias Entry = (message: Message, cost: Int)
+
+    @exclusivity(unchecked) private var messages = CircularBuffer<Entry>(initialCapacity: 0)
+    @exclusivity(unchecked) private var cost = 0
+    /// What the messages of the read that is being handled keep alive together, and how many of them had to wait.
+    @exclusivity(unchecked) private var heldBytes = 0
+    @exclusivity(unchecked) private var burst = 0
+    @exclusivity(unchecked) private var waiter: Continuation?
     /// Which wait it is, so that a late cancellation does not hit the next one.
-    private var waits = 0
+    @exclusivity(unchecked) private var waits = 0
     private var end: Result<Void, ConnectionClosed>?
     private var isDiscarding = false
     /// Whether the connection was asked to stop reading.
@@ -23,27 +28,67 @@ final class Inbox: @unchecked Sendable {
 
     /// What a queued message costs beside its payload.
     private static let overhead = 64
+    /// The read's memory is kept if at least one part in so many of it is messages that wait.
+    private static let worthKeeping = 4
 
     init(limit: Int) { self.limit = limit }
 
     // MARK: In
 
-    /// Notes how much memory the messages of the next read keep alive together.
-    func beginBurst(heldBytes: Int) { burstCost = heldBytes }
+    /// Begins to take the messages of one read.
+    ///
+    /// - Parameter heldBytes: how much memory they keep alive together.
+    @inline(__always)
+    func beginBurst(heldBytes: Int) {
+        self.heldBytes = heldBytes
+        burst = 0
+    }
 
-    func add(_ message: Message, from socket: WebSocket) {
+    func add(_ message: Message) {
         if let continuation = waiter.take() {
             continuation.resume(returning: message)
             return
         }
         guard !isDiscarding else { return }
-        // The first message of a read that has to wait keeps all of the read's memory; a peer that sends single bytes would otherwise
-        // have us keep thousands of times what is counted.
-        let share = message.payload.readableBytes + Self.overhead + burstCost
-        burstCost = 0
+        let share = message.payload.readableBytes + Self.overhead
         cost += share
         messages.append((message, share))
+        burst += 1
+    }
+
+    /// Settles what the read brought and nobody has taken yet, and has the connection stop reading if too much waits.
+    @inline(__always)
+    func endBurst(_ socket: WebSocket) {
+        if burst > 0 { settle(socket) }
+    }
+
+    private func settle(_ socket: WebSocket) {
+        let waiting = messages.suffix(min(burst, messages.count))
+        burst = 0
+        guard let first = waiting.first else { return }
+        let size = waiting.reduce(0) { $0 + $1.message.payload.readableBytes }
+        if size < heldBytes / Self.worthKeeping {
+            copyOut(waiting.count, size)
+        } else {
+            // Whoever takes the first of them may let the memory go only with the last; so the first carries it.
+            let surplus = max(0, heldBytes - size)
+            messages[messages.index(messages.endIndex, offsetBy: -waiting.count)].cost = first.cost + surplus
+            cost += surplus
+        }
         if cost > limit && !isPaused { pause(socket, true) }
+    }
+
+    /// Puts the last messages into memory of their own: a peer that sends single bytes would otherwise have us keep thousands of times
+    /// what it sent.
+    private func copyOut(_ count: Int, _ size: Int) {
+        var memory = ByteBufferAllocator().buffer(capacity: size)
+        let start = messages.index(messages.endIndex, offsetBy: -count)
+        for index in messages.indices[start...] { memory.writeImmutableBuffer(messages[index].message.payload) }
+        for index in messages.indices[start...] {
+            let (message, share) = messages[index]
+            guard let payload = memory.readSlice(length: message.payload.readableBytes) else { return }
+            messages[index] = (Message(kind: message.kind, payload: payload), share)
+        }
     }
 
     /// Ends the sequence, after what is still queued.
@@ -142,5 +187,5 @@ struct AsyncHandler: WebSocketHandler {
 
     func opened(_ socket: WebSocket) { begin(socket) }
     @inline(__always)
-    func received(_ message: Message, from socket: WebSocket) { inbox.add(message, from: socket) }
+    func received(_ message: Message, from socket: WebSocket) { inbox.add(message) }
 }

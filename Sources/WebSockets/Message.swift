@@ -72,16 +72,8 @@ public struct PreparedMessage: Sendable {
     public init(_ message: Message) {
         let header = FrameHeader(opcode: message.kind.opcode, payloadLength: message.payload.readableBytes)
         var frame = ByteBufferAllocator().buffer(capacity: header.encodedLength + message.payload.readableBytes)
-        frame.writeFrameHeader(header)
-        frame.writeImmutableBuffer(message.payload)
+        frame.writeFrame(header, message.payload)
         self.message = message
         self.frame = frame
-    }
-}
-
-extension ByteBuffer {
-    @inline(__always)
-    mutating func writeFrameHeader(_ header: FrameHeader) {
-        writeWithUnsafeMutableBytes(minimumWritableBytes: FrameHeader.maxEncodedLength) { header.encode(into: $0) }
     }
 }

@@ -1,20 +1,23 @@
 // A connection's bytes on a NIO channel: every platform, TLS, clients.
 
 import NIOCore
+import NIOSSL
 import WebSocketCore
 
 /// Moves the bytes of one connection over a NIO channel; the last handler of its pipeline.
-final class NIOTransport: ChannelDuplexHandler, Transport {
+///
+/// `@exclusivity(unchecked)`: accesses to these variables do not span calls.
+final class NIOTransport: ChannelInboundHandler, Transport {
     typealias InboundIn = ByteBuffer
-    typealias OutboundIn = Never
     typealias OutboundOut = ByteBuffer
 
     private let socket: WebSocket
     private let thread: EventThread
     private let handler: any WebSocketHandler
-    private var context: ChannelHandlerContext?
-    private var isReadingPaused = false
-    private var isReadHeld = false
+    @exclusivity(unchecked) private var context: ChannelHandlerContext?
+    /// Whether what is read lies in the thread's shared buffer.
+    @exclusivity(unchecked) private var sharesReadBuffer = false
+    @exclusivity(unchecked) private(set) var isWritable = true
     private var isFinishing = false
 
     init(socket: WebSocket, handler: any WebSocketHandler) {
@@ -27,60 +30,63 @@ final class NIOTransport: ChannelDuplexHandler, Transport {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        isWritable = context.channel.isWritable
+        shareReadBuffer(context)
         socket.start(transport: self, handler: handler)
     }
 
+    /// Reads into the thread's buffer, unless TLS stands between: it makes buffers of its own.
+    private func shareReadBuffer(_ context: ChannelHandlerContext) {
+        let pipeline = context.pipeline.syncOperations
+        guard (try? pipeline.handler(type: NIOSSLHandler.self)) == nil, let options = context.channel.syncOptions else { return }
+        sharesReadBuffer = (try? options.setOption(.recvAllocator, value: SharedReadAllocator(thread: thread))) != nil
+    }
+
     func handlerRemoved(context: ChannelHandlerContext) {
-        end()
+        socket.transportClosed()
         self.context = nil
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let buffer = unwrapInboundIn(data)
         thread.beginTurn()
-        socket.receive(unwrapInboundIn(data))
+        socket.receive(buffer)
+        if sharesReadBuffer { thread.giveBackReadBuffer(buffer) }
     }
 
-    func channelReadComplete(context: ChannelHandlerContext) { thread.endTurn() }
+    func channelReadComplete(context: ChannelHandlerContext) {
+        thread.readCompleted()
+        socket.readCompleted()
+    }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable { socket.transportBecameWritable() }
+        isWritable = context.channel.isWritable
+        if isWritable { socket.transportBecameWritable() }
     }
 
-    func channelInactive(context: ChannelHandlerContext) { end() }
+    func channelInactive(context: ChannelHandlerContext) { socket.transportClosed() }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         socket.transportFailed(error)
         context.close(promise: nil)
-        thread.endTurn()
-    }
-
-    private func end() {
-        socket.transportClosed()
-        thread.endTurn()
-    }
-
-    func read(context: ChannelHandlerContext) {
-        if isReadingPaused { isReadHeld = true } else { context.read() }
     }
 
     // MARK: Transport
 
-    var isWritable: Bool { context?.channel.isWritable ?? false }
-
-    var bufferedBytes: Int { (try? context?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0 }
+    /// NIO counts them; asking costs more than a small message does, and while the channel is writable they are few.
+    var bufferedBytes: Int {
+        isWritable ? 0 : (try? context?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+    }
 
     func write(_ bytes: ByteBuffer) { context?.write(wrapOutboundOut(bytes), promise: nil) }
 
     func flush() { context?.flush() }
 
-    func pauseReading() { isReadingPaused = true }
+    func pauseReading() { setAutoRead(false) }
 
-    func resumeReading() {
-        isReadingPaused = false
-        guard isReadHeld else { return }
-        isReadHeld = false
-        context?.read()
-    }
+    func resumeReading() { setAutoRead(true) }
+
+    private func setAutoRead(_ isOn: Bool) { try? context?.channel.syncOptions?.setOption(.autoRead, value: isOn) }
 
     func finishSending() {
         guard !isFinishing, let context else { return }

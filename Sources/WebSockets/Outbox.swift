@@ -24,15 +24,17 @@ struct Outbox {
     mutating func append(_ header: FrameHeader, _ payload: ByteBuffer, _ thread: EventThread) {
         let length = payload.readableBytes
         byteCount += header.encodedLength + length
+        if length >= Self.shareThreshold && header.maskKey == nil { return share(header, payload, thread) }
+        if tail == nil { tail = thread.takeBuffer() }
+        tail?.writeFrame(header, payload)
+        sealIfLong()
+    }
+
+    private mutating func share(_ header: FrameHeader, _ payload: ByteBuffer, _ thread: EventThread) {
         var buffer = tail.take() ?? thread.takeBuffer()
-        buffer.writeFrameHeader(header)
-        if length >= Self.shareThreshold && header.maskKey == nil {
-            sealed.append(buffer)
-            sealed.append(payload)
-            return
-        }
-        buffer.writeMasked(payload, key: header.maskKey)
-        keep(buffer)
+        buffer.writeFrame(header, ByteBuffer())
+        sealed.append(buffer)
+        sealed.append(payload)
     }
 
     /// Adds a frame that was encoded before.
@@ -42,15 +44,16 @@ struct Outbox {
             if let buffer = tail.take() { sealed.append(buffer) }
             sealed.append(frame)
         } else {
-            var buffer = tail.take() ?? thread.takeBuffer()
-            buffer.writeImmutableBuffer(frame)
-            keep(buffer)
+            if tail == nil { tail = thread.takeBuffer() }
+            tail?.writeImmutableBuffer(frame)
+            sealIfLong()
         }
     }
 
     @inline(__always)
-    private mutating func keep(_ buffer: ByteBuffer) {
-        if buffer.readableBytes < Self.sealThreshold { tail = buffer } else { sealed.append(buffer) }
+    private mutating func sealIfLong() {
+        guard let length = tail?.readableBytes, length >= Self.sealThreshold, let buffer = tail.take() else { return }
+        sealed.append(buffer)
     }
 
     /// Takes the next bytes to write.
@@ -66,14 +69,17 @@ struct Outbox {
 }
 
 extension ByteBuffer {
-    /// Writes a payload, masked if there is a key (RFC 6455 §5.3).
+    /// Writes a frame, its payload masked if the header has a key (RFC 6455 §5.3).
     @inline(__always)
-    mutating func writeMasked(_ payload: ByteBuffer, key: UInt32?) {
-        let start = readableBytes
-        writeImmutableBuffer(payload)
-        guard let key else { return }
-        withUnsafeMutableReadableBytes { bytes in
-            Masking.apply(key: key, offset: 0, to: UnsafeMutableRawBufferPointer(rebasing: bytes[start...]))
+    mutating func writeFrame(_ header: FrameHeader, _ payload: ByteBuffer) {
+        writeWithUnsafeMutableBytes(minimumWritableBytes: FrameHeader.maxEncodedLength + payload.readableBytes) { room in
+            let start = header.encode(into: room)
+            return payload.withUnsafeReadableBytes { bytes in
+                let body = UnsafeMutableRawBufferPointer(rebasing: room[start..<start + bytes.count])
+                body.copyMemory(from: bytes)
+                if let key = header.maskKey { Masking.apply(key: key, offset: 0, to: body) }
+                return start + bytes.count
+            }
         }
     }
 }

@@ -46,7 +46,7 @@ extension WebSocket {
             return
         }
         let payload = UInt64.random(in: .min ... .max)
-        pings.append(PendingPing(payload: payload, sentAt: thread.now, continuation: continuation))
+        pings.append(PendingPing(payload: payload, sentAt: .now(), continuation: continuation))
         append(.ping, ByteBuffer(integer: payload))
     }
 
@@ -56,7 +56,7 @@ extension WebSocket {
         guard bytes.count == 8 else { return }
         let payload = bytes.reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         guard let index = pings.firstIndex(where: { $0.payload == payload }) else { return }
-        let now = thread.now
+        let now = NIODeadline.now()
         let answered = pings[...index]
         pings.removeFirst(index + 1)
         for ping in answered {
@@ -86,8 +86,7 @@ extension WebSocket {
         guard let payload = heldPong.take(), connection.state == .open else { return }
         let header = FrameHeader(opcode: .pong, payloadLength: payload.readableBytes, maskKey: nextMaskKey())
         var frame = ByteBuffer()
-        frame.writeFrameHeader(header)
-        frame.writeMasked(payload, key: header.maskKey)
+        frame.writeFrame(header, payload)
         transport?.write(frame)
     }
 

@@ -4,7 +4,7 @@ import NIOCore
 import WebSocketCore
 
 extension WebSocket {
-    /// Takes what arrived; called on the thread, in a turn.
+    /// Takes what arrived; called on the thread, in a turn. `readCompleted` follows.
     func receive(_ buffer: ByteBuffer) {
         assertOwned()
         keepalive?.heard(at: Timestamp(thread.now))
@@ -57,10 +57,21 @@ extension WebSocket {
     /// Collects the pieces of a message that came in several frames or reads.
     private func assemble(_ piece: ByteBuffer?, _ kind: MessageKind, _ isLast: Bool) {
         guard var piece else { return }
-        var whole = assembly.take() ?? ByteBufferAllocator().buffer(capacity: piece.readableBytes)
+        var whole = assembly.take() ?? startAssembly(piece.readableBytes)
         whole.writeBuffer(&piece)
         if isLast { deliver(Message(kind: kind, payload: whole)) } else { assembly = whole }
     }
+
+    /// Room for what is there of a message and for what its frame still brings; not much more than that, however much it announces.
+    private func startAssembly(_ length: Int) -> ByteBuffer {
+        ByteBufferAllocator().buffer(capacity: length + Swift.min(connection.missingBytes, Swift.max(length, Self.maxEagerRoom)))
+    }
+
+    private static var maxEagerRoom: Int { 32_768 }
+
+    /// Notes that a read is over and the tasks that it woke have run.
+    @inline(__always)
+    func readCompleted() { inbox?.endBurst(self) }
 
     // MARK: Back-pressure
 

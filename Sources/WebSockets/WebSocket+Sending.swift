@@ -36,26 +36,31 @@ extension WebSocket {
     /// When more than `maxSendBuffer` bytes wait, the message is dropped and the peer, which reads too slowly, is cut off with 1013.
     @discardableResult
     public func trySend(_ message: Message) -> SendResult {
-        trySend(message.payload.readableBytes) { $0.enqueue(message) }
+        guard readyState == .open else { return .dropped }
+        guard hasRoom(message.payload.readableBytes) else { return drop() }
+        guard thread.isCurrent else { return enqueueElsewhere(message) }
+        enqueue(message)
+        return result
     }
 
     /// Sends a message that was framed once for many, if it can be taken now; never suspends.
     @discardableResult
     public func trySend(_ prepared: PreparedMessage) -> SendResult {
-        trySend(prepared.frame.readableBytes) { $0.enqueue(prepared) }
+        guard readyState == .open else { return .dropped }
+        guard hasRoom(prepared.frame.readableBytes) else { return drop() }
+        guard thread.isCurrent else { return inTransit(prepared.frame.readableBytes) { $0.enqueue(prepared) } }
+        enqueue(prepared)
+        return result
     }
 
     @inline(__always)
-    private func trySend(_ size: Int, _ enqueue: @escaping @Sendable (WebSocket) -> Void) -> SendResult {
-        guard readyState == .open else { return .dropped }
-        guard bufferedAmount + size <= configuration.maxSendBuffer || bufferedAmount == 0 else { return drop() }
-        guard thread.isCurrent else {
-            inTransit(size, enqueue)
-            return .buffered
-        }
-        enqueue(self)
-        return transport?.isWritable == true && deferred.isEmpty ? .sent : .buffered
+    private func hasRoom(_ size: Int) -> Bool {
+        let buffered = bufferedAmount
+        return buffered + size <= configuration.maxSendBuffer || buffered == 0
     }
+
+    @inline(__always)
+    private var result: SendResult { transport?.isWritable == true && deferred.isEmpty ? .sent : .buffered }
 
     private func drop() -> SendResult {
         thread.perform {
@@ -65,16 +70,18 @@ extension WebSocket {
         return .dropped
     }
 
-    private func enqueueElsewhere(_ message: Message) {
+    @discardableResult
+    private func enqueueElsewhere(_ message: Message) -> SendResult {
         inTransit(message.payload.readableBytes) { $0.enqueue(message) }
     }
 
-    private func inTransit(_ size: Int, _ enqueue: @escaping @Sendable (WebSocket) -> Void) {
+    private func inTransit(_ size: Int, _ enqueue: @escaping @Sendable (WebSocket) -> Void) -> SendResult {
         bytesInTransit.add(size, ordering: .relaxed)
         thread.performLater {
             self.bytesInTransit.subtract(size, ordering: .relaxed)
             if self.readyState == .open { enqueue(self) }
         }
+        return .buffered
     }
 
     // MARK: On the thread
@@ -100,6 +107,7 @@ extension WebSocket {
     private func count(_ length: Int) {
         thread.tally.messagesSent += 1
         thread.tally.bytesSent += length
+        thread.pendingBytes += length
         markDirty()
     }
 

@@ -16,7 +16,7 @@ import WebSocketCore
 /// thread, as in a handler, nothing is queued or hopped.
 ///
 /// `@unchecked Sendable`: the stored variables below the mark are touched only on `thread` (`assertOwned`); the rest is constant
-/// or atomic.
+/// or atomic. `@exclusivity(unchecked)`: no foreign code runs while one of these is being changed.
 public final class WebSocket: @unchecked Sendable {
     /// Where the connection is on its way, under the names and numbers of the browser's interface.
     public enum ReadyState: UInt8, Sendable, Hashable {
@@ -52,30 +52,30 @@ public final class WebSocket: @unchecked Sendable {
 
     // MARK: Touched on `thread` only
 
-    var connection: Connection
-    var transport: (any Transport)?
-    var handler: (any WebSocketHandler)?
+    @exclusivity(unchecked) var connection: Connection
+    @exclusivity(unchecked) var transport: (any Transport)?
+    @exclusivity(unchecked) var handler: (any WebSocketHandler)?
     /// The messages for `for try await`; nil for a callback handler.
     let inbox: Inbox?
-    var outbox = Outbox()
-    var assembly: ByteBuffer?
-    var isDirty = false
+    @exclusivity(unchecked) var outbox = Outbox()
+    @exclusivity(unchecked) var assembly: ByteBuffer?
+    @exclusivity(unchecked) var isDirty = false
     var slot = 0
-    var heldPong: ByteBuffer?
+    @exclusivity(unchecked) var heldPong: ByteBuffer?
     /// Checks the text that is sent piece by piece; nil outside such a message.
     var outgoingText: UTF8Validator?
     /// Messages that wait for the end of one that leaves piece by piece.
-    var deferred: [Message] = []
-    var deferredBytes = 0
-    var sendWaiters = Waiters()
+    @exclusivity(unchecked) var deferred: [Message] = []
+    @exclusivity(unchecked) var deferredBytes = 0
+    @exclusivity(unchecked) var sendWaiters = Waiters()
     var pings: [PendingPing] = []
-    var keepalive: WebSocketCore.Keepalive?
+    @exclusivity(unchecked) var keepalive: WebSocketCore.Keepalive?
     var closeDeadline: Timestamp?
     var timer: Scheduled<Void>?
     var timerAt: Timestamp?
     var closeCause: (any Error)?
     var closeWaiters: [CheckedContinuation<Closure, Never>] = []
-    var maskKeys = MaskKeys()
+    @exclusivity(unchecked) var maskKeys = MaskKeys()
     let openedAt: NIODeadline
 
     init(_ handshake: Handshake, role: Role, configuration: ConnectionConfiguration, thread: EventThread, inbox: Inbox?) {
