@@ -46,7 +46,7 @@ public struct Connection: ~Copyable, Sendable {
     private var parser: FrameParser
     private var assembler: MessageAssembler
     /// The message that this end sends piece by piece, and whether its first piece has gone.
-    private var outgoing: (kind: MessageKind, begun: Bool)?
+    @usableFromInline var outgoing: (kind: MessageKind, begun: Bool)?
 
     /// Makes an open connection, after its handshake.
     public init(role: Role, limits: Limits = Limits(), allowsCompression: Bool = false) {
@@ -143,7 +143,7 @@ public struct Connection: ~Copyable, Sendable {
     /// - Parameter maskKey: fresh randomness of the system's best source from a client (§5.3: "derived from a strong source of
     ///   entropy"), nil from a server.
     /// - Throws: `UsageError` after a close, or inside a message sent piece by piece.
-    @inline(__always)
+    @inlinable
     public func send(
         _ kind: MessageKind, length: Int, isCompressed: Bool = false, maskKey: UInt32? = nil
     ) throws(UsageError) -> FrameHeader {
@@ -153,7 +153,7 @@ public struct Connection: ~Copyable, Sendable {
     }
 
     /// Whether a message is being sent piece by piece.
-    public var isSendingPieces: Bool { outgoing != nil }
+    @inlinable public var isSendingPieces: Bool { outgoing != nil }
 
     /// Begins a message that is sent piece by piece (§5.4).
     ///

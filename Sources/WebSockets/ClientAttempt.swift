@@ -174,12 +174,11 @@ final class ClientAttempt: @unchecked Sendable {
             request: plan.handshake.request, subprotocol: agreement.subprotocol,
             extensions: ExtensionList.serialize(agreement.extensions), remoteAddress: channel.remoteAddress,
             logger: configuration.logger)
-        let inbox = Inbox(limit: configuration.connection.maxUnreadBytes)
         let socket = WebSocket(
             settled, role: .client, configuration: configuration.connection,
             thread: EventThread(eventLoop: channel.eventLoop, statistics: WebSocketClient.statistics),
-            inbox: makeHandler == nil ? inbox : nil)
-        let handler = makeHandler?(socket) ?? AsyncHandler(inbox: inbox) { _ in }
+            inbox: makeHandler == nil ? Inbox(limit: configuration.connection.maxUnreadBytes) : nil)
+        let handler = makeHandler?(socket) ?? AsyncHandler { _ in }
         try channel.pipeline.syncOperations.addHandler(NIOTransport(socket: socket, handler: handler))
         return socket
     }

@@ -23,9 +23,10 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
     @exclusivity(unchecked) private var sockets: [WebSocket] = []
     @exclusivity(unchecked) private var isInTurn = false
     @exclusivity(unchecked) private var clock: NIODeadline?
-    /// Buffers that were written out and can be filled again.
-    @exclusivity(unchecked) private var spares: [ByteBuffer] = []
+    /// Memory that is free again.
+    @exclusivity(unchecked) private var frameBuffers: [FrameBuffer] = []
     @exclusivity(unchecked) private var readBuffer: ByteBuffer?
+    @exclusivity(unchecked) private var writeBuffer: ByteBuffer?
     /// Bytes that connections want to write at the end of the turn.
     @exclusivity(unchecked) var pendingBytes = 0
 
@@ -34,8 +35,8 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
     /// How many connections are read before the first of them is answered.
     private static let maxPendingPerTurn = 256
     /// How many bytes wait before they are written: more would not fit the processor's caches.
-    private static let maxPendingBytes = 32_768
-    private static let bufferCapacity = 2048
+    private static let maxPendingBytes = 16_384
+    private static let frameCapacity = 2048
     private static let maxSpares = 128
     private static let readBufferCapacity = 65_536
 
@@ -160,16 +161,27 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
     @inline(__always)
     func giveBackReadBuffer(_ buffer: consuming ByteBuffer) { readBuffer = buffer }
 
-    /// An empty buffer to collect frames in.
-    func takeBuffer() -> ByteBuffer {
-        guard var buffer = spares.popLast() else { return ByteBufferAllocator().buffer(capacity: Self.bufferCapacity) }
-        buffer.clear(minimumCapacity: Self.bufferCapacity)
+    /// Empty memory to collect frames in.
+    func takeFrames() -> FrameBuffer { frameBuffers.popLast() ?? FrameBuffer(capacity: Self.frameCapacity) }
+
+    /// Takes memory back whose frames the transport has taken.
+    func giveBack(_ frames: FrameBuffer) {
+        guard frameBuffers.count < Self.maxSpares, frames.capacity <= 4 * Self.frameCapacity else { return }
+        frames.clear()
+        frameBuffers.append(frames)
+    }
+
+    /// An empty buffer to write from.
+    func takeWriteBuffer(capacity: Int) -> ByteBuffer {
+        guard var buffer = writeBuffer.take() else { return ByteBufferAllocator().buffer(capacity: max(capacity, Self.frameCapacity)) }
+        // Makes a new one if the system did not take at once what was in it.
+        buffer.clear(minimumCapacity: capacity)
         return buffer
     }
 
-    /// Takes a buffer back that was handed to the transport.
-    func giveBack(_ buffer: consuming ByteBuffer) {
-        if spares.count < Self.maxSpares && buffer.storageCapacity <= 16 * Self.bufferCapacity { spares.append(buffer) }
+    /// Takes the buffer back that was written from.
+    func giveBackWriteBuffer(_ buffer: consuming ByteBuffer) {
+        if buffer.storageCapacity <= Self.readBufferCapacity { writeBuffer = buffer }
     }
 
     // MARK: Connections

@@ -71,9 +71,16 @@ public struct PreparedMessage: Sendable {
     /// Frames a message.
     public init(_ message: Message) {
         let header = FrameHeader(opcode: message.kind.opcode, payloadLength: message.payload.readableBytes)
-        var frame = ByteBufferAllocator().buffer(capacity: header.encodedLength + message.payload.readableBytes)
-        frame.writeFrame(header, message.payload)
         self.message = message
-        self.frame = frame
+        frame = ByteBuffer(header, message.payload)
+    }
+}
+
+extension ByteBuffer {
+    /// A frame of its own; the payload is masked if the header has a key (RFC 6455 §5.3).
+    init(_ header: FrameHeader, _ payload: ByteBuffer) {
+        let frames = FrameBuffer(capacity: FrameHeader.maxEncodedLength + payload.readableBytes)
+        frames.append(header, payload)
+        self.init(bytes: frames.bytes)
     }
 }

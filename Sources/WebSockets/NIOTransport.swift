@@ -80,6 +80,13 @@ final class NIOTransport: ChannelInboundHandler, Transport {
 
     func write(_ bytes: ByteBuffer) { context?.write(wrapOutboundOut(bytes), promise: nil) }
 
+    func write(_ frames: FrameBuffer) {
+        var buffer = thread.takeWriteBuffer(capacity: frames.count)
+        buffer.writeBytes(frames.bytes)
+        write(buffer)
+        thread.giveBackWriteBuffer(buffer)
+    }
+
     func flush() { context?.flush() }
 
     func pauseReading() { setAutoRead(false) }

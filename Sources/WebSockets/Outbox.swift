@@ -1,19 +1,27 @@
 // What a connection has to say and the transport has not taken yet: whole frames, in order.
 //
-// Small frames are copied one behind another into one buffer, so that a burst leaves in one write; a large payload that needs no mask is
-// passed on as it is. Control frames can go before what waits, as the boundaries between buffers are boundaries between frames.
+// Small frames are copied one behind another into one piece of memory, so that a burst leaves in one write; a large payload that needs no
+// mask is passed on as it is. Control frames can go before what waits, as the boundaries between pieces are boundaries between messages.
 
 import NIOCore
 import WebSocketCore
 
 struct Outbox {
+    /// Bytes that leave together.
+    enum Piece {
+        /// Frames that were collected; the thread gets the memory back.
+        case frames(FrameBuffer)
+        /// Bytes that somebody else, too, may hold.
+        case shared(ByteBuffer)
+    }
+
     /// Payloads from this size on are not copied: below it, a copy costs less than a second entry in a vectored write.
-    static let shareThreshold = 32_768
-    /// A buffer that is longer than this is sealed: growing it further would copy it.
+    static let shareThreshold = 8192
+    /// Collected frames that are longer than this are sealed: growing the memory further would copy it.
     private static let sealThreshold = 65_536
 
-    private var sealed = CircularBuffer<ByteBuffer>(initialCapacity: 0)
-    private var tail: ByteBuffer?
+    private var sealed = CircularBuffer<Piece>(initialCapacity: 0)
+    private var tail: FrameBuffer?
     /// The bytes that wait.
     private(set) var byteCount = 0
 
@@ -24,62 +32,65 @@ struct Outbox {
     mutating func append(_ header: FrameHeader, _ payload: ByteBuffer, _ thread: EventThread) {
         let length = payload.readableBytes
         byteCount += header.encodedLength + length
-        if length >= Self.shareThreshold && header.maskKey == nil { return share(header, payload, thread) }
-        if tail == nil { tail = thread.takeBuffer() }
-        tail?.writeFrame(header, payload)
-        sealIfLong()
+        if length >= Self.shareThreshold { return appendLarge(header, payload, thread) }
+        let frames = frames(thread)
+        frames.append(header, payload)
+        if frames.count >= Self.sealThreshold { seal() }
     }
 
-    private mutating func share(_ header: FrameHeader, _ payload: ByteBuffer, _ thread: EventThread) {
-        var buffer = tail.take() ?? thread.takeBuffer()
-        buffer.writeFrame(header, ByteBuffer())
-        sealed.append(buffer)
-        sealed.append(payload)
+    private mutating func appendLarge(_ header: FrameHeader, _ payload: ByteBuffer, _ thread: EventThread) {
+        if header.maskKey == nil {
+            frames(thread).append(header, UnsafeRawBufferPointer(start: nil, count: 0))
+            seal()
+            sealed.append(.shared(payload))
+        } else {
+            seal()
+            let frames = FrameBuffer(capacity: header.encodedLength + payload.readableBytes)
+            frames.append(header, payload)
+            sealed.append(.frames(frames))
+        }
     }
 
     /// Adds a frame that was encoded before.
     mutating func append(encoded frame: ByteBuffer, _ thread: EventThread) {
         byteCount += frame.readableBytes
         if frame.readableBytes >= Self.shareThreshold {
-            if let buffer = tail.take() { sealed.append(buffer) }
-            sealed.append(frame)
+            seal()
+            sealed.append(.shared(frame))
         } else {
-            if tail == nil { tail = thread.takeBuffer() }
-            tail?.writeImmutableBuffer(frame)
-            sealIfLong()
+            let frames = frames(thread)
+            frames.append(frame)
+            if frames.count >= Self.sealThreshold { seal() }
         }
     }
 
     @inline(__always)
-    private mutating func sealIfLong() {
-        guard let length = tail?.readableBytes, length >= Self.sealThreshold, let buffer = tail.take() else { return }
-        sealed.append(buffer)
+    private mutating func frames(_ thread: EventThread) -> FrameBuffer {
+        if let tail { return tail }
+        let frames = thread.takeFrames()
+        tail = frames
+        return frames
+    }
+
+    private mutating func seal() {
+        if let frames = tail.take() { sealed.append(.frames(frames)) }
     }
 
     /// Takes the next bytes to write.
     @inline(__always)
-    mutating func next() -> ByteBuffer? {
-        guard let buffer = sealed.popFirst() ?? tail.take() else { return nil }
-        byteCount -= buffer.readableBytes
-        return buffer
+    mutating func next() -> Piece? {
+        if let piece = sealed.popFirst() {
+            switch piece {
+            case .frames(let frames): byteCount -= frames.count
+            case .shared(let bytes): byteCount -= bytes.readableBytes
+            }
+            return piece
+        }
+        guard let frames = tail.take() else { return nil }
+        byteCount -= frames.count
+        return .frames(frames)
     }
 
     /// Forgets what waits: the connection fails, or its reader is given up.
     mutating func removeAll() { self = Outbox() }
-}
-
-extension ByteBuffer {
-    /// Writes a frame, its payload masked if the header has a key (RFC 6455 §5.3).
-    @inline(__always)
-    mutating func writeFrame(_ header: FrameHeader, _ payload: ByteBuffer) {
-        writeWithUnsafeMutableBytes(minimumWritableBytes: FrameHeader.maxEncodedLength + payload.readableBytes) { room in
-            let start = header.encode(into: room)
-            return payload.withUnsafeReadableBytes { bytes in
-                let body = UnsafeMutableRawBufferPointer(rebasing: room[start..<start + bytes.count])
-                body.copyMemory(from: bytes)
-                if let key = header.maskKey { Masking.apply(key: key, offset: 0, to: body) }
-                return start + bytes.count
-            }
-        }
-    }
 }

@@ -10,6 +10,8 @@ protocol Transport: AnyObject {
     var bufferedBytes: Int { get }
     /// Takes bytes to send, in order.
     func write(_ bytes: ByteBuffer)
+    /// Takes bytes to send, in order; they are copied.
+    func write(_ frames: FrameBuffer)
     /// Gives to the system what was taken.
     func flush()
     /// Stops reading, so that the peer's sends back up.

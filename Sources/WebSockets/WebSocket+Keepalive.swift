@@ -85,9 +85,7 @@ extension WebSocket {
     func sendHeldPong() {
         guard let payload = heldPong.take(), connection.state == .open else { return }
         let header = FrameHeader(opcode: .pong, payloadLength: payload.readableBytes, maskKey: nextMaskKey())
-        var frame = ByteBuffer()
-        frame.writeFrame(header, payload)
-        transport?.write(frame)
+        transport?.write(ByteBuffer(header, payload))
     }
 
     // MARK: The timer

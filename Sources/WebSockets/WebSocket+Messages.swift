@@ -18,11 +18,15 @@ extension WebSocket: AsyncSequence {
         ///
         /// - Throws: `ConnectionClosed`, `CancellationError`, or `UsageError` if another task is waiting, or if the socket has a
         ///   callback handler, which gets the messages.
-        @inline(__always)
-        public nonisolated(nonsending) mutating func next() async throws -> Message? {
+        public mutating func next(isolation actor: isolated (any Actor)?) async throws -> Message? {
             guard let inbox = socket.inbox else { throw UsageError(.messagesGoToHandler) }
-            return socket.thread.isCurrent ? try await inbox.next(socket) : try await inbox.nextFromElsewhere(socket)
+            guard socket.thread.isCurrent else { return try await inbox.nextFromElsewhere(socket) }
+            if let message = inbox.pop(socket) { return message }
+            return try await inbox.next(socket)
         }
+
+        /// The next message; nil at the end. `for try await` calls `next(isolation:)`.
+        public nonisolated(nonsending) mutating func next() async throws -> Message? { try await next(isolation: #isolation) }
     }
 
     /// An iterator over the messages.

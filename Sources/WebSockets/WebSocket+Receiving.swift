@@ -51,7 +51,7 @@ extension WebSocket {
     private func deliver(_ message: Message) {
         thread.tally.messagesReceived += 1
         thread.tally.bytesReceived += message.payload.readableBytes
-        handler?.received(message, from: self)
+        if let inbox { inbox.add(message) } else { handler?.received(message, from: self) }
     }
 
     /// Collects the pieces of a message that came in several frames or reads.

@@ -144,9 +144,13 @@ extension WebSocket {
         guard let transport else { return }
         if transport.isWritable {
             sendHeldPong()
-            while let buffer = outbox.next() {
-                transport.write(buffer)
-                thread.giveBack(buffer)
+            while let piece = outbox.next() {
+                switch piece {
+                case .frames(let frames):
+                    transport.write(frames)
+                    thread.giveBack(frames)
+                case .shared(let bytes): transport.write(bytes)
+                }
                 if !transport.isWritable { break }
             }
             transport.flush()

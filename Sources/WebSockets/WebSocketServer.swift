@@ -37,7 +37,7 @@ public final class WebSocketServer: Service, Sendable {
     ///
     /// - Parameter path: segments, where `{name}` stands for any one: `/chat/{room}`; see `WebSocket.parameters`.
     public func webSocket(
-        _ path: String, subprotocols: [String] = [], _ body: @escaping @concurrent @Sendable (WebSocket) async throws -> Void
+        _ path: String, subprotocols: [String] = [], _ body: nonisolated(nonsending) @escaping @Sendable (WebSocket) async throws -> Void
     ) {
         webSocket(path, upgrade: Self.accept(subprotocols)) { socket, _ in try await body(socket) }
     }
@@ -47,12 +47,11 @@ public final class WebSocketServer: Service, Sendable {
     /// - Parameter upgrade: decides before the handshake is answered; what it throws is logged and answered with 500.
     public func webSocket<State: Sendable>(
         _ path: String, upgrade: @escaping @concurrent @Sendable (ServerRequest) async throws -> Upgrade<State>,
-        _ body: @escaping @concurrent @Sendable (WebSocket, State) async throws -> Void
+        _ body: nonisolated(nonsending) @escaping @Sendable (WebSocket, State) async throws -> Void
     ) {
         let core = core
         add(path, upgrade, usesInbox: true) { socket, state in
-            guard let inbox = socket.inbox else { return IdleHandler() }
-            return AsyncHandler(inbox: inbox) { socket in
+            AsyncHandler { socket in
                 core.tasks.begin(on: socket.thread) { await Self.serve(socket) { try await body(socket, state) } }
             }
         }
@@ -137,11 +136,6 @@ public final class WebSocketServer: Service, Sendable {
         await runner.drain()
         await runner.stop()
     }
-}
-
-/// A handler for what can not happen.
-private struct IdleHandler: WebSocketHandler {
-    func received(_ message: Message, from socket: WebSocket) {}
 }
 
 /// A value that comes once and can be awaited by many.
