@@ -7,7 +7,7 @@ import WebSocketCore
 
 /// What all connections of one server share: routes, the responder, counts and the state of draining.
 final class ServerCore: Sendable {
-    typealias Responder = @Sendable (ServerRequest) async -> ServerResponse
+    typealias Responder = @Sendable (ServerRequest) async throws -> ServerResponse
 
     let configuration: WebSocketServer.Configuration
     let statistics = Statistics()

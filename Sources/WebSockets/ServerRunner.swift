@@ -16,6 +16,7 @@ final class ServerRunner: Sendable {
     private let port: Int
     private let group: MultiThreadedEventLoopGroup
     private let threads: [ObjectIdentifier: EventThread]
+    private let acceptGate: AcceptGate
     private let quiescing = NIOLockedValueBox<(any Channel)?>(nil)
     private let reloader = NIOLockedValueBox<TimedCertificateReloader?>(nil)
 
@@ -23,6 +24,7 @@ final class ServerRunner: Sendable {
         self.core = core
         self.host = host
         self.port = port
+        acceptGate = AcceptGate(logger: core.logger)
         group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, core.configuration.threads))
         threads = Dictionary(
             uniqueKeysWithValues: group.makeIterator().map {
@@ -40,6 +42,7 @@ final class ServerRunner: Sendable {
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 4096)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelInitializer { channel in channel.pipeline.addHandler(self.acceptGate) }
             .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
             .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelInitializer { channel in
@@ -60,7 +63,10 @@ final class ServerRunner: Sendable {
     private func setUp(_ channel: any Channel, _ context: NIOSSLContext?) throws {
         guard let thread = threads[ObjectIdentifier(channel.eventLoop)] else { return }
         let isOverLimit = core.connectionOpened()
-        channel.closeFuture.whenComplete { _ in self.core.connectionClosed() }
+        channel.closeFuture.whenComplete { _ in
+            self.core.connectionClosed()
+            self.acceptGate.connectionClosed()
+        }
         let pipeline = channel.pipeline.syncOperations
         if let context { try pipeline.addHandler(NIOSSLServerHandler(context: context)) }
         try HTTPServerHandler(server: core, thread: thread, isOverLimit: isOverLimit).addTo(pipeline)

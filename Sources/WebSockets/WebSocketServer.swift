@@ -76,7 +76,9 @@ public final class WebSocketServer: Service, Sendable {
     }
 
     /// Answers everything that no WebSocket path takes; without it, that gets 404.
-    public func http(_ respond: @escaping @concurrent @Sendable (ServerRequest) async -> ServerResponse) { core.responder = respond }
+    ///
+    /// - Parameter respond: what it throws is logged and answered with 500.
+    public func http(_ respond: @escaping @concurrent @Sendable (ServerRequest) async throws -> ServerResponse) { core.responder = respond }
 
     private static func accept(_ supported: [String]) -> @concurrent @Sendable (ServerRequest) async throws -> Upgrade<Void> {
         { .accept((), subprotocol: Subprotocols.select(offered: $0.subprotocols, supported: supported)) }
