@@ -8,6 +8,14 @@ import Logging
 import NIOCore
 import Synchronization
 
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Glibc)
+import Glibc
+#endif
+
 /// Pauses accepting while the system has no more descriptors or memory for connections; a handler of the listening channel.
 ///
 /// `@unchecked Sendable`: the variables are touched only on the listening channel's event loop; the rest is constant or atomic.

@@ -56,7 +56,7 @@ extension HTTPServerHandler {
         // > RFC 9112 §3.2: A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message that lacks a
         // > Host header field and to any request message that contains more than one Host header field line.
         let hosts = head.headers["host"].count
-        guard hosts == 1 || hosts == 0 && head.version < .http1_1 else {
+        guard hosts == 1 || hosts == 0 && !head.isHTTP11 else {
             return refuse(.badRequest, "there must be exactly one Host, not \(hosts)")
         }
         // What follows a request to upgrade may be of another protocol.
@@ -86,10 +86,12 @@ extension HTTPServerHandler {
 }
 
 extension HTTPRequestHead {
+    fileprivate var isHTTP11: Bool { (version.major, version.minor) >= (1, 1) }
+
     /// > RFC 9110 §10.1.1: A server that receives a 100-continue expectation in an HTTP/1.0 request MUST ignore that expectation.
     ///
     /// A client that expects 100 waits for it before it sends its content. No other expectation is defined.
     fileprivate var expectsContinue: Bool {
-        version >= .http1_1 && headers[canonicalForm: "expect"].contains { $0.lowercased() == "100-continue" }
+        isHTTP11 && headers[canonicalForm: "expect"].contains { $0.lowercased() == "100-continue" }
     }
 }

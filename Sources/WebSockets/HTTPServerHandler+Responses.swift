@@ -12,6 +12,7 @@ extension HTTPServerHandler {
     func send(_ response: ServerResponse, closes: Bool) {
         guard case .deciding = state, let context else { return }
         let closes = closes || server.isDraining
+        let response = Self.final(response, server.logger)
         let head = responseHead(response, closes: closes)
         setDeadline(server.configuration.responseTimeout, "the response was not read in time (limit responseTimeout)")
         // The end of the response, which lets the next pipelined request in, waits until the system has taken the rest: a peer that
@@ -23,6 +24,13 @@ extension HTTPServerHandler {
         let hasBody = method != .HEAD && head.status.mayHaveResponseBody && response.body.readableBytes > 0
         context.writeAndFlush(wrapOutboundOut(.head(head)), promise: hasBody ? nil : promise)
         if hasBody { context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(response.body))), promise: promise) }
+    }
+
+    /// An interim status (1xx) ends no request, and 101 would have the client speak another protocol: a mistake of the application.
+    private static func final(_ response: ServerResponse, _ logger: Logger) -> ServerResponse {
+        guard response.head.status.kind == .informational else { return response }
+        logger.error("a request was answered with \(response.head.status.code), which is no final status; sending 500")
+        return .text("Internal server error\n", status: .internalServerError)
     }
 
     private func responseHead(_ response: ServerResponse, closes: Bool) -> HTTPResponseHead {

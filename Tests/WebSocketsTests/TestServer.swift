@@ -1,7 +1,9 @@
 // A server of this library that runs while a test's body does, and a record of what it logs.
 
 import Foundation
+import HTTPTypes
 import Logging
+import NIOCore
 import NIOSSL
 import Synchronization
 import WebSocketCore
