@@ -1,8 +1,8 @@
 // What a listening socket does while the process has no file descriptors left.
 //
 // accept(2) then fails with EMFILE, and the connection stays in the system's queue: the socket stays readable, and whoever just tries again
-// does so at the full speed of a core. So trying stops until a connection of this server has ended, or for a second, as files and
-// other sockets of the process take descriptors too. Those who wait stay in the system's queue meanwhile.
+// does so at the full speed of a core. So the socket is no longer watched until a connection of this server has ended, or for a
+// second, as files and other sockets of the process take descriptors too. Who connects meanwhile waits in the system's queue.
 
 import Logging
 import NIOCore
@@ -16,77 +16,70 @@ import Musl
 import Glibc
 #endif
 
-/// Pauses accepting while the system has no more descriptors or memory for connections; a handler of the listening channel.
+/// Pauses accepting while the system has no descriptors or memory for more connections; a handler of the listening channel.
 ///
 /// `@unchecked Sendable`: the variables are touched only on the listening channel's event loop; the rest is constant or atomic.
-final class AcceptGate: ChannelDuplexHandler, @unchecked Sendable {
+final class AcceptGate: ChannelInboundHandler, @unchecked Sendable {
     typealias InboundIn = any Channel
-    typealias OutboundIn = any Channel
 
-    private static let retryInterval = TimeAmount.seconds(1)
-    /// Under a flood, each connection that ends lets one in and the next one wait; that is not worth a line each.
+    /// Under a flood, each connection that ends lets one in and has the next one wait; that is not worth a line each.
     private static let warningInterval = TimeAmount.minutes(1)
 
     private let logger: Logger
-    private let isPausedAnywhere = Atomic<Bool>(false)
-    private let eventLoop = Mutex<(any EventLoop)?>(nil)
-    private var context: ChannelHandlerContext?
-    private var isReadHeld = false
+    private let retryInterval: TimeAmount
+    /// The listening channel while it is paused.
+    private let paused = Mutex<(any Channel)?>(nil)
+    private let isPaused = Atomic<Bool>(false)
     private var retry: Scheduled<Void>?
     private var warnedAt: NIODeadline?
 
-    init(logger: Logger) { self.logger = logger }
+    /// - Parameter retryInterval: how long a pause lasts if no connection ends.
+    init(logger: Logger, retryInterval: TimeAmount = .seconds(1)) {
+        self.logger = logger
+        self.retryInterval = retryInterval
+    }
 
-    // MARK: From any thread
-
-    /// A connection has ended, and its descriptor is free.
+    /// A connection has ended, and its descriptor is free; called on any thread.
     func connectionClosed() {
-        guard isPausedAnywhere.load(ordering: .acquiring) else { return }
-        eventLoop.withLock { $0 }?.execute { self.resume() }
-    }
-
-    // MARK: The listening channel
-
-    func handlerAdded(context: ChannelHandlerContext) {
-        self.context = context
-        eventLoop.withLock { $0 = context.eventLoop }
-    }
-
-    func handlerRemoved(context: ChannelHandlerContext) {
-        resume()
-        self.context = nil
-    }
-
-    func read(context: ChannelHandlerContext) {
-        if isPausedAnywhere.load(ordering: .relaxed) { isReadHeld = true } else { context.read() }
+        guard isPaused.load(ordering: .acquiring) else { return }
+        paused.withLock { $0 }?.eventLoop.execute { self.resume() }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        // Of the errors of accept(2), NIO goes on after these and ECONNABORTED, which is of one connection alone.
+        // NIO goes on after these errors of accept(2), and after ECONNABORTED, which is of one connection alone.
         guard let code = (error as? IOError)?.errnoCode, [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(code) else {
             return context.fireErrorCaught(error)
         }
-        pause(context, error)
+        pause(context.channel)
+        warn(context.eventLoop.now, error)
     }
 
-    private func pause(_ context: ChannelHandlerContext, _ error: any Error) {
-        isPausedAnywhere.store(true, ordering: .releasing)
+    func channelInactive(context: ChannelHandlerContext) {
         retry?.cancel()
-        retry = context.eventLoop.assumeIsolated().scheduleTask(in: Self.retryInterval) { [weak self] in self?.resume() }
-        let now = context.eventLoop.now
-        if let warnedAt, now < warnedAt + Self.warningInterval { return }
-        warnedAt = now
-        logger.warning(
-            "no more connections can be accepted until one ends: raise the limit of open files (ulimit -n), or set maxConnections below it",
-            metadata: ["cause": "\(error)"])
+        context.fireChannelInactive()
+    }
+
+    private func pause(_ channel: any Channel) {
+        // Not to answer `read` would not do: after an error NIO watches the socket on, whether a read was asked for or not.
+        try? channel.syncOptions?.setOption(.autoRead, value: false)
+        paused.withLock { $0 = channel }
+        isPaused.store(true, ordering: .releasing)
+        retry?.cancel()
+        retry = channel.eventLoop.assumeIsolated().scheduleTask(in: retryInterval) { [weak self] in self?.resume() }
     }
 
     private func resume() {
         retry?.cancel()
-        retry = nil
-        isPausedAnywhere.store(false, ordering: .releasing)
-        guard isReadHeld else { return }
-        isReadHeld = false
-        context?.read()
+        isPaused.store(false, ordering: .releasing)
+        let channel = paused.withLock { $0.take() }
+        try? channel?.syncOptions?.setOption(.autoRead, value: true)
+    }
+
+    private func warn(_ now: NIODeadline, _ error: any Error) {
+        if let warnedAt, now < warnedAt + Self.warningInterval { return }
+        warnedAt = now
+        logger.warning(
+            "no connection can be accepted until one ends: raise the limit of open files (ulimit -n), or set maxConnections below it",
+            metadata: ["cause": "\(error)"])
     }
 }
