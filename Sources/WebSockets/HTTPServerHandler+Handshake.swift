@@ -26,9 +26,10 @@ extension HTTPServerHandler {
     }
 
     private func decide(_ request: ServerRequest, _ handshake: ServerHandshake, _ route: Route) {
+        guard let channel = context?.channel else { return }
         let (decide, logger) = (route.decide, server.logger)
         // Nothing is read while the decision is taken, so that a peer cannot fill memory with frames; nor does it wait for ever.
-        setReading(false)
+        Self.setReading(false, channel)
         setDeadline(server.configuration.handshakeTimeout, "the decision took too long (limit handshakeTimeout)")
         run { handler in
             do {
@@ -42,11 +43,11 @@ extension HTTPServerHandler {
     }
 
     private func apply(_ decision: RouteDecision, _ request: ServerRequest, _ handshake: ServerHandshake) {
-        guard case .deciding = state, context != nil else { return }
+        guard case .deciding = state, let context else { return }
         switch decision {
         case .reject(let response):
             log("the application refused the handshake", response.head.status)
-            setReading(true)
+            Self.setReading(true, context.channel)
             send(response, closes: true)
         case .accept(let makeHandler, let usesInbox, let subprotocol, let headerFields):
             guard !server.isDraining else { return refuseDecided(.serviceUnavailable, "shutting down") }
@@ -61,13 +62,13 @@ extension HTTPServerHandler {
     }
 
     private func refuseDecided(_ status: HTTPResponse.Status, _ why: String) {
-        guard case .deciding = state, context != nil else { return }
-        setReading(true)
+        guard case .deciding = state, let context else { return }
+        Self.setReading(true, context.channel)
         refuse(status, why)
     }
 
-    private func setReading(_ isReading: Bool) {
-        context?.channel.setOption(.autoRead, value: isReading).assumeIsolated().whenFailure { _ in }
+    private static func setReading(_ isReading: Bool, _ channel: any Channel) {
+        channel.setOption(.autoRead, value: isReading).assumeIsolated().whenFailure { _ in }
     }
 
     // MARK: The change
@@ -112,6 +113,6 @@ extension HTTPServerHandler {
         pipeline.removeHandler(context: context, promise: nil)
         gate.open()
         pipeline.removeHandler(gate, promise: nil)
-        setReading(true)
+        Self.setReading(true, context.channel)
     }
 }

@@ -12,6 +12,7 @@ extension HTTPServerHandler {
 
     func begin(_ head: HTTPRequestHead) {
         state = .reading(head)
+        isBusy = true
         method = head.method
         body.clear()
         setDeadline(server.configuration.handshakeTimeout, "the request did not arrive in time (limit handshakeTimeout)")

@@ -47,6 +47,7 @@ extension HTTPServerHandler {
     }
 
     private func sent(_ result: Result<Void, any Error>, closes: Bool) {
+        isBusy = false
         guard case .success = result, let context, case .deciding = state else { return close() }
         guard !closes else { return finishSending(context) }
         state = .awaiting

@@ -39,6 +39,13 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler {
     /// What arrives while the pipeline is rebuilt: the WebSocket's first bytes.
     var leftOver = CircularBuffer<NIOAny>(initialCapacity: 0)
     private var deadline: Scheduled<Void>?
+    /// Whether a request has begun and its answer has not left; shutting down waits for it.
+    var isBusy = false {
+        didSet {
+            if isBusy && !oldValue { server.requestBegan() }
+            if !isBusy && oldValue { server.requestEnded() }
+        }
+    }
 
     init(server: ServerCore, thread: EventThread, isOverLimit: Bool) {
         self.server = server
@@ -74,6 +81,7 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler {
     private func end() {
         if case .upgrading = state {} else { task?.cancel() }
         state = .closed
+        isBusy = false
         cancelDeadline()
         context = nil
     }
