@@ -184,6 +184,24 @@ import WebSocketCore
         }
     }
 
+    /// NIO's parser and our handshake judge for themselves whether a request asks for an upgrade; where they disagree, frames would be
+    /// taken for a request.
+    @Test(arguments: [
+        "Connection: upgrade", "Connection: keep-alive, Upgrade", "Connection: keep-alive\r\nConnection: Upgrade",
+        "Connection: Upgrade\r\nConnection: keep-alive", "Connection:\tUpgrade\t", "Connection: ,Upgrade", "Connection: upgrade ,",
+        "Connection: Upgrade, close", "Connection: close, Upgrade", "Connection:Upgrade,Upgrade", "Connection: x\t,\tUPGRADE",
+        "Connection: xupgrade, upgrade", "Connection: keep-alive,\tupgrade\t,x", "Connection: ,,, upgrade",
+    ])
+    func framesBehindEveryWayToSayUpgradeAreMessages_H17(_ connection: String) async throws {
+        try await withServer { port, _ in
+            let frames: [UInt8] = [0x81, 0x82, 0, 0, 0, 0, 0x68, 0x69, 0x88, 0x80, 0, 0, 0, 0]
+            let client = try await RawClient.connect(port: port)
+            try await client.send(Array(Self.replacing(2, connection).utf8) + frames)
+            try await #expect(client.readHead().hasPrefix("HTTP/1.1 101 "))
+            #expect(await client.readToEnd() == [0x81, 0x02, 0x68, 0x69, 0x88, 0x00])
+        }
+    }
+
     @Test func framesBehindTwoPipelinedRequestsAreMessages_H17() async throws {
         try await withServer { port, _ in
             let client = try await RawClient.connect(port: port)
