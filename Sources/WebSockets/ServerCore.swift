@@ -7,7 +7,7 @@ import WebSocketCore
 
 /// What all connections of one server share: routes, the responder, counts and the state of draining.
 final class ServerCore: Sendable {
-    typealias Responder = @Sendable (ServerRequest) async -> ServerResponse
+    typealias Responder = @Sendable (ServerRequest) async throws -> ServerResponse
 
     let configuration: WebSocketServer.Configuration
     let statistics = Statistics()
@@ -17,6 +17,7 @@ final class ServerCore: Sendable {
     private let responderBox = Mutex<Responder?>(nil)
     private let draining = Atomic<Bool>(false)
     private let connections = Atomic<Int>(0)
+    private let requests = Atomic<Int>(0)
 
     init(_ configuration: WebSocketServer.Configuration) { self.configuration = configuration }
 
@@ -51,6 +52,12 @@ final class ServerCore: Sendable {
     }
 
     func connectionClosed() { connections.subtract(1, ordering: .relaxed) }
+
+    func requestBegan() { requests.add(1, ordering: .relaxed) }
+    func requestEnded() { requests.subtract(1, ordering: .relaxed) }
+
+    /// Whether there is something that draining waits for: an open WebSocket, or a request without its answer.
+    var isBusy: Bool { statistics.snapshot.open > 0 || requests.load(ordering: .relaxed) > 0 }
 }
 
 /// The tasks of handlers, so that shutting down can cancel them and wait for them.

@@ -16,6 +16,7 @@ final class ServerRunner: Sendable {
     private let port: Int
     private let group: MultiThreadedEventLoopGroup
     private let threads: [ObjectIdentifier: EventThread]
+    private let acceptGate: AcceptGate
     private let quiescing = NIOLockedValueBox<(any Channel)?>(nil)
     private let reloader = NIOLockedValueBox<TimedCertificateReloader?>(nil)
 
@@ -23,6 +24,7 @@ final class ServerRunner: Sendable {
         self.core = core
         self.host = host
         self.port = port
+        acceptGate = AcceptGate(logger: core.logger)
         group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, core.configuration.threads))
         threads = Dictionary(
             uniqueKeysWithValues: group.makeIterator().map {
@@ -34,12 +36,13 @@ final class ServerRunner: Sendable {
 
     /// Listens, and says where.
     func start() async throws -> SocketAddress {
-        let tls = try core.configuration.tls.map { try $0.load() }
+        let tls = try core.configuration.tls.map { try $0.load(logger: core.logger) }
         reloader.withLockedValue { $0 = tls?.reloader }
         let context = tls?.context
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 4096)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelInitializer { channel in channel.pipeline.addHandler(self.acceptGate) }
             .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
             .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelInitializer { channel in
@@ -60,7 +63,10 @@ final class ServerRunner: Sendable {
     private func setUp(_ channel: any Channel, _ context: NIOSSLContext?) throws {
         guard let thread = threads[ObjectIdentifier(channel.eventLoop)] else { return }
         let isOverLimit = core.connectionOpened()
-        channel.closeFuture.whenComplete { _ in self.core.connectionClosed() }
+        channel.closeFuture.whenComplete { _ in
+            self.core.connectionClosed()
+            self.acceptGate.connectionClosed()
+        }
         let pipeline = channel.pipeline.syncOperations
         if let context { try pipeline.addHandler(NIOSSLServerHandler(context: context)) }
         try HTTPServerHandler(server: core, thread: thread, isOverLimit: isOverLimit).addTo(pipeline)
@@ -88,8 +94,7 @@ final class ServerRunner: Sendable {
         try? await quiescing.withLockedValue { $0 }?.close()
         let open = core.statistics.snapshot.open
         core.logger.info("draining", metadata: ["connections": "\(open)"])
-        // So many clients that all connect anew at once would be a flood; a hundred a second is not, nor is the whole time used for few.
-        let spread = min(core.configuration.drainTimeout * 2 / 3, .milliseconds(10) * open)
+        let spread = Task.isCancelled ? .zero : Self.spread(of: open, within: core.configuration.drainTimeout)
         for thread in threads.values {
             thread.perform { self.closeAll(on: thread, within: spread) }
         }
@@ -100,21 +105,28 @@ final class ServerRunner: Sendable {
         }
     }
 
+    /// The time to spread closes over: so many clients that all connect anew at once would be a flood. A hundred a second are not, so few
+    /// connections do not use the whole time; and a third of it is left for the last ones to answer.
+    static func spread(of connections: Int, within time: Duration) -> Duration { min(time * 2 / 3, .milliseconds(10) * connections) }
+
     private func closeAll(on thread: EventThread, within spread: Duration) {
         let sockets = thread.openSockets
         for (index, socket) in sockets.enumerated() {
-            let delay = TimeAmount(spread * index / max(1, sockets.count))
-            thread.eventLoop.scheduleTask(in: delay) {
-                thread.inTurn { socket.beginClose(.goingAway, "the server shuts down") }
+            let close = { thread.inTurn { socket.beginClose(.goingAway, "the server shuts down") } }
+            // What has no time to spread over leaves now, before what remains is cut.
+            if spread == .zero {
+                close()
+            } else {
+                thread.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(spread * index / sockets.count), close)
             }
         }
     }
 
-    /// Waits until no WebSocket is open or the time is over. Looks again at intervals: closing is driven by the peers.
+    /// Waits until nothing is open or answered, or the time is over. Looks again at intervals: closing is driven by the peers.
     private func waitForConnections() async {
         let clock = ContinuousClock()
         let deadline = clock.now + core.configuration.drainTimeout
-        while core.statistics.snapshot.open > 0 && clock.now < deadline && !Task.isCancelled {
+        while core.isBusy && clock.now < deadline && !Task.isCancelled {
             try? await clock.sleep(for: .milliseconds(20))
         }
     }

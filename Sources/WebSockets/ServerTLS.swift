@@ -1,5 +1,6 @@
 // A server's certificate and key, from PEM files, read again when they change.
 
+import Logging
 import NIOCertificateReloading
 import NIOSSL
 
@@ -20,11 +21,17 @@ public struct ServerTLS: Sendable {
     }
 
     /// Reads the files now, and says clearly what is wrong with them.
-    func load() throws -> (context: NIOSSLContext, reloader: TimedCertificateReloader) {
-        let reloader = TimedCertificateReloader(
+    func load(logger: Logger) throws -> (context: NIOSSLContext, reloader: TimedCertificateReloader) {
+        let source = TimedCertificateReloader.Configuration(
             refreshInterval: .seconds(10),
             certificateSource: .init(location: .file(path: certificateChain), format: .pem),
-            privateKeySource: .init(location: .file(path: privateKey), format: .pem))
+            privateKeySource: .init(location: .file(path: privateKey), format: .pem)
+        ) {
+            $0.onCertificateLoadFailed = { failure in
+                logger.warning("the certificate or its key can not be read again; the ones before stay in use: \(failure.error)")
+            }
+        }
+        let reloader = TimedCertificateReloader(configuration: source)
         var configuration = try makeConfiguration()
         do {
             try reloader.reload()

@@ -75,7 +75,9 @@ public final class WebSocketServer: Service, Sendable {
     }
 
     /// Answers everything that no WebSocket path takes; without it, that gets 404.
-    public func http(_ respond: @escaping @concurrent @Sendable (ServerRequest) async -> ServerResponse) { core.responder = respond }
+    ///
+    /// - Parameter respond: what it throws is logged and answered with 500.
+    public func http(_ respond: @escaping @concurrent @Sendable (ServerRequest) async throws -> ServerResponse) { core.responder = respond }
 
     private static func accept(_ supported: [String]) -> @concurrent @Sendable (ServerRequest) async throws -> Upgrade<Void> {
         { .accept((), subprotocol: Subprotocols.select(offered: $0.subprotocols, supported: supported)) }
@@ -119,8 +121,10 @@ public final class WebSocketServer: Service, Sendable {
     /// The connections that are open, all that have been, and the messages received and sent.
     public var statistics: (open: Int, total: Int, received: Int, sent: Int) { core.statistics.snapshot }
 
-    /// Listens and serves until the task is cancelled or a graceful shutdown begins; then drains: no more connections, 503 for
-    /// handshakes, 1001 for the open ones spread over `drainTimeout`, and an end to what remains.
+    /// Listens and serves until a graceful shutdown begins; then drains: no more connections, 503 for handshakes, 1001 for the open
+    /// ones spread over `drainTimeout`, and an end to what remains.
+    ///
+    /// Cancelling the task leaves no time for that: every connection gets its 1001 and is cut.
     ///
     /// - Throws: `ServerError` when it can not start.
     public func run() async throws {

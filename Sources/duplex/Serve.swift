@@ -65,7 +65,7 @@ struct Serve: AsyncParsableCommand {
         return "\(tlsCertificate == nil ? "http" : "https")://\(shown):\(address.port ?? port)/"
     }
 
-    private func makeConfiguration() -> WebSocketServer.Configuration {
+    func makeConfiguration() -> WebSocketServer.Configuration {
         var configuration = WebSocketServer.Configuration(
             allowedOrigins: Set(allowOrigin.compactMap(Origin.init)), threads: threads, maxConnections: maxConnections)
         configuration.connection.limits = Limits(maxMessageSize: maxMessageSize)
@@ -75,7 +75,7 @@ struct Serve: AsyncParsableCommand {
         return configuration
     }
 
-    private func addRoutes(to server: WebSocketServer) {
+    func addRoutes(to server: WebSocketServer) {
         let hub = Hub()
         // Callbacks, the faster of the two styles; /echo-async is the same in the other.
         server.webSocket("/echo") { (_: WebSocket) in EchoHandler() }
@@ -87,7 +87,7 @@ struct Serve: AsyncParsableCommand {
         server.http { [weak server] request in Self.respond(to: request, server) }
     }
 
-    private static func respond(to request: ServerRequest, _ server: WebSocketServer?) -> ServerResponse {
+    static func respond(to request: ServerRequest, _ server: WebSocketServer?) -> ServerResponse {
         guard request.head.method == .get || request.head.method == .head else {
             var response = ServerResponse.text("Method not allowed\n", status: .methodNotAllowed)
             response.head.headerFields[.allow] = "GET, HEAD"

@@ -1,0 +1,85 @@
+// What a listening socket does while the process has no file descriptors left.
+//
+// accept(2) then fails with EMFILE, and the connection stays in the system's queue: the socket stays readable, and whoever just tries again
+// does so at the full speed of a core. So the socket is no longer watched until a connection of this server has ended, or for a
+// second, as files and other sockets of the process take descriptors too. Who connects meanwhile waits in the system's queue.
+
+import Logging
+import NIOCore
+import Synchronization
+
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Glibc)
+import Glibc
+#endif
+
+/// Pauses accepting while the system has no descriptors or memory for more connections; a handler of the listening channel.
+///
+/// `@unchecked Sendable`: the variables are touched only on the listening channel's event loop; the rest is constant or atomic.
+final class AcceptGate: ChannelInboundHandler, @unchecked Sendable {
+    typealias InboundIn = any Channel
+
+    /// Under a flood, each connection that ends lets one in and has the next one wait; that is not worth a line each.
+    private static let warningInterval = TimeAmount.minutes(1)
+
+    private let logger: Logger
+    private let retryInterval: TimeAmount
+    /// The listening channel while it is paused.
+    private let paused = Mutex<(any Channel)?>(nil)
+    private let isPaused = Atomic<Bool>(false)
+    private var retry: Scheduled<Void>?
+    private var warnedAt: NIODeadline?
+
+    /// - Parameter retryInterval: how long a pause lasts if no connection ends.
+    init(logger: Logger, retryInterval: TimeAmount = .seconds(1)) {
+        self.logger = logger
+        self.retryInterval = retryInterval
+    }
+
+    /// A connection has ended, and its descriptor is free; called on any thread.
+    func connectionClosed() {
+        guard isPaused.load(ordering: .acquiring) else { return }
+        paused.withLock { $0 }?.eventLoop.execute { self.resume() }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // NIO goes on after these errors of accept(2), and after ECONNABORTED, which is of one connection alone.
+        guard let code = (error as? IOError)?.errnoCode, [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(code) else {
+            return context.fireErrorCaught(error)
+        }
+        pause(context.channel)
+        warn(context.eventLoop.now, error)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        retry?.cancel()
+        context.fireChannelInactive()
+    }
+
+    private func pause(_ channel: any Channel) {
+        // Not to answer `read` would not do: after an error NIO watches the socket on, whether a read was asked for or not.
+        try? channel.syncOptions?.setOption(.autoRead, value: false)
+        paused.withLock { $0 = channel }
+        isPaused.store(true, ordering: .releasing)
+        retry?.cancel()
+        retry = channel.eventLoop.assumeIsolated().scheduleTask(in: retryInterval) { [weak self] in self?.resume() }
+    }
+
+    private func resume() {
+        retry?.cancel()
+        isPaused.store(false, ordering: .releasing)
+        let channel = paused.withLock { $0.take() }
+        try? channel?.syncOptions?.setOption(.autoRead, value: true)
+    }
+
+    private func warn(_ now: NIODeadline, _ error: any Error) {
+        if let warnedAt, now < warnedAt + Self.warningInterval { return }
+        warnedAt = now
+        logger.warning(
+            "no connection can be accepted until one ends: raise the limit of open files (ulimit -n), or set maxConnections below it",
+            metadata: ["cause": "\(error)"])
+    }
+}

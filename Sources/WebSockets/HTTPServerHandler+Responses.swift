@@ -1,0 +1,90 @@
+// What leaves before a connection is a WebSocket: responses and refusals, RFC 9110 §15, RFC 9112 §6 and §9.
+
+import HTTPTypes
+import Logging
+import NIOCore
+import NIOHTTP1
+import WebSocketCore
+
+extension HTTPServerHandler {
+    // MARK: Responses
+
+    func send(_ response: ServerResponse, closes: Bool) {
+        guard case .deciding = state, let context else { return }
+        let closes = closes || server.isDraining
+        let response = Self.final(response, server.logger)
+        let head = responseHead(response, closes: closes)
+        setDeadline(server.configuration.responseTimeout, "the response was not read in time (limit responseTimeout)")
+        // The end of the response, which lets the next pipelined request in, waits until the system has taken the rest: a peer that
+        // reads no answers is asked no more questions.
+        let promise = context.eventLoop.makePromise(of: Void.self)
+        promise.futureResult.assumeIsolated().whenComplete { [weak self] result in
+            self?.sent(result, closes: closes)
+        }
+        let hasBody = method != .HEAD && head.status.mayHaveResponseBody && response.body.readableBytes > 0
+        context.writeAndFlush(wrapOutboundOut(.head(head)), promise: hasBody ? nil : promise)
+        if hasBody { context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(response.body))), promise: promise) }
+    }
+
+    /// An interim status (1xx) ends no request, and 101 would have the client speak another protocol: a mistake of the application.
+    private static func final(_ response: ServerResponse, _ logger: Logger) -> ServerResponse {
+        guard response.head.status.kind == .informational else { return response }
+        logger.error("a request was answered with \(response.head.status.code), which is no final status; sending 500")
+        return .text("Internal server error\n", status: .internalServerError)
+    }
+
+    private func responseHead(_ response: ServerResponse, closes: Bool) -> HTTPResponseHead {
+        var headers = HTTPHeaders(response.head.headerFields)
+        let status = HTTPResponseStatus(statusCode: response.head.status.code, reasonPhrase: response.head.status.reasonPhrase)
+        // The body is whole, and its length is known; two ways to find its end would be one too many.
+        headers.remove(name: "transfer-encoding")
+        if status.mayHaveResponseBody {
+            headers.replaceOrAdd(name: "content-length", value: String(response.body.readableBytes))
+        }
+        headers.replaceOrAdd(
+            name: "connection", value: closes ? (headers.first(name: "upgrade") == nil ? "close" : "close, upgrade") : "keep-alive")
+        return HTTPResponseHead(version: .http1_1, status: status, headers: headers)
+    }
+
+    private func sent(_ result: Result<Void, any Error>, closes: Bool) {
+        isBusy = false
+        guard case .success = result, let context, case .deciding = state else { return close() }
+        guard !closes else { return finishSending(context) }
+        state = .awaiting
+        // A connection that waits for its next request has done nothing wrong when its time is over.
+        setDeadline(server.configuration.handshakeTimeout, nil)
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+    }
+
+    /// Ends this side only, as closing with unread bytes would reset the connection before the answer is read.
+    private func finishSending(_ context: ChannelHandlerContext) {
+        state = .closed
+        cancelDeadline()
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        context.close(mode: .output, promise: nil)
+        let channel = context.channel
+        thread.eventLoop.scheduleTask(in: .seconds(1)) { channel.close(promise: nil) }
+    }
+
+    // MARK: Refusals
+
+    /// Answers with a status and closes; one line in the log.
+    func refuse(_ status: HTTPResponse.Status, _ why: String, headerFields: HTTPFields = [:]) {
+        state = .deciding
+        log(why, status)
+        var response = ServerResponse.text(why + "\n", status: status)
+        response.head.headerFields.append(contentsOf: headerFields)
+        send(response, closes: true)
+    }
+
+    func log(_ why: String, _ status: HTTPResponse.Status?) {
+        if let status { thread.statistics.refused(status: status.code) }
+        let peer = context?.channel.remoteAddress.map(\.description) ?? "unknown"
+        server.logger.info(
+            "refused: \(why)", metadata: ["peer": "\(peer)", "status": "\(status.map { String($0.code) } ?? "none")"])
+    }
+}
+
+extension HTTPHeaders {
+    init(_ fields: HTTPFields) { self.init(fields.map { ($0.name.rawName, $0.value) }) }
+}

@@ -1,0 +1,88 @@
+// Accepting pauses and resumes, on a real listening socket; that the process really runs out is tested in DuplexTests, in a child.
+
+import Logging
+import NIOCore
+import NIOPosix
+import Testing
+
+@testable import WebSockets
+
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Glibc)
+import Glibc
+#endif
+
+@Suite(.timeLimit(.minutes(1))) struct AcceptGateTests {
+    private let log = LogRecorder()
+
+    /// Listens behind a gate, and counts whom it accepts.
+    private func listening(retry: TimeAmount, _ body: (any Channel, AcceptGate, AsyncStream<Void>) async throws -> Void) async throws {
+        let gate = AcceptGate(logger: log.logger, retryInterval: retry)
+        let (accepted, accept) = AsyncStream<Void>.makeStream()
+        let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .serverChannelInitializer { $0.pipeline.addHandler(gate) }
+            .childChannelInitializer { channel in
+                accept.yield()
+                return channel.eventLoop.makeSucceededVoidFuture()
+            }
+            .bind(host: "127.0.0.1", port: 0).get()
+        try await body(channel, gate, accepted)
+        try await channel.close()
+    }
+
+    private func isAccepting(_ channel: any Channel) async throws -> Bool { try await channel.getOption(.autoRead).get() }
+
+    private func fail(_ channel: any Channel, _ code: CInt) { channel.pipeline.fireErrorCaught(IOError(errnoCode: code, reason: "accept")) }
+
+    @Test(arguments: [EMFILE, ENFILE, ENOBUFS, ENOMEM])
+    func pausesUntilAConnectionEnds(_ code: CInt) async throws {
+        try await listening(retry: .hours(1)) { channel, gate, accepted in
+            fail(channel, code)
+            try await #expect(!isAccepting(channel))
+            let client = try await RawClient.connect(port: channel.localAddress?.port ?? 0)
+            try await #expect(!isAccepting(channel))
+            gate.connectionClosed()
+            for await _ in accepted { break }
+            try await #expect(isAccepting(channel))
+            await client.close()
+        }
+        #expect(log.shown.count == 1)
+        #expect(log.shown.first?.level == .warning)
+    }
+
+    @Test func triesAgainAfterATime() async throws {
+        try await listening(retry: .milliseconds(20)) { channel, _, accepted in
+            fail(channel, EMFILE)
+            let client = try await RawClient.connect(port: channel.localAddress?.port ?? 0)
+            for await _ in accepted { break }
+            await client.close()
+        }
+    }
+
+    @Test func warnsOnceHoweverOftenItPauses() async throws {
+        try await listening(retry: .hours(1)) { channel, gate, _ in
+            for _ in 0..<100 {
+                fail(channel, EMFILE)
+                try await #expect(!isAccepting(channel))
+                gate.connectionClosed()
+                try await #expect(isAccepting(channel))
+            }
+        }
+        #expect(log.shown.count == 1)
+    }
+
+    @Test func goesOnAfterOtherErrors() async throws {
+        try await listening(retry: .hours(1)) { channel, gate, accepted in
+            fail(channel, ECONNABORTED)
+            gate.connectionClosed()
+            try await #expect(isAccepting(channel))
+            let client = try await RawClient.connect(port: channel.localAddress?.port ?? 0)
+            for await _ in accepted { break }
+            await client.close()
+        }
+        #expect(log.shown.isEmpty)
+    }
+}

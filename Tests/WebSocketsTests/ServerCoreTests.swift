@@ -1,0 +1,59 @@
+// What the connections of a server share.
+
+import NIOCore
+import NIOPosix
+import Synchronization
+import Testing
+
+@testable import WebSockets
+
+@Suite(.timeLimit(.minutes(1))) struct ServerCoreTests {
+    @Test func countsConnectionsAgainstTheLimit() {
+        var configuration = WebSocketServer.Configuration.forTests()
+        configuration.maxConnections = 2
+        let core = ServerCore(configuration)
+        #expect((0..<4).map { _ in core.connectionOpened() } == [false, false, true, true])
+        for _ in 0..<3 { core.connectionClosed() }
+        #expect((0..<2).map { _ in core.connectionOpened() } == [false, true])
+    }
+
+    @Test func hasNoLimitUnlessItIsSet() {
+        let core = ServerCore(.forTests())
+        #expect((0..<1000).allSatisfy { _ in !core.connectionOpened() })
+    }
+
+    @Test func isBusyWhileARequestIsAnswered() {
+        let core = ServerCore(.forTests())
+        #expect(!core.isBusy)
+        core.requestBegan()
+        core.requestBegan()
+        core.requestEnded()
+        #expect(core.isBusy)
+        core.requestEnded()
+        #expect(!core.isBusy)
+    }
+
+    @Test func drainsOnceAndForAll() {
+        let core = ServerCore(.forTests())
+        #expect(!core.isDraining)
+        core.beginDraining()
+        #expect(core.isDraining)
+    }
+
+    @Test func cancelsTheTasksAndWaitsForThem() async {
+        let tasks = TaskRegistry()
+        let thread = EventThread(eventLoop: MultiThreadedEventLoopGroup.singleton.next())
+        let ended = Atomic(0)
+        for _ in 0..<10 {
+            tasks.begin(on: thread) {
+                // Only its cancellation ends it.
+                let (never, keep) = AsyncStream<Void>.makeStream()
+                for await _ in never {}
+                withExtendedLifetime(keep) { _ = ended.add(1, ordering: .relaxed) }
+            }
+        }
+        tasks.cancelAll()
+        await tasks.waitForAll()
+        #expect(ended.load(ordering: .relaxed) == 10)
+    }
+}
