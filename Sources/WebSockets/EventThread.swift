@@ -9,10 +9,10 @@ import NIOCore
 
 /// The thread that owns connections, and the executor of the tasks that serve them.
 ///
-/// `@unchecked Sendable`: every stored variable is touched only on `eventLoop`'s thread (`isCurrent`); other threads reach it only by
-/// `eventLoop.execute`. `@exclusivity(unchecked)`: no access to one of these variables runs foreign code, so none can overlap.
+/// `@unchecked Sendable`: every stored variable is touched only on `loop`'s thread (`isCurrent`); other threads reach it only by
+/// `loop.execute`. `@exclusivity(unchecked)`: no access to one of these variables runs foreign code, so none can overlap.
 final class EventThread: TaskExecutor, @unchecked Sendable {
-    let eventLoop: any EventLoop
+    private let loop: any ThreadLoop
     let statistics: Statistics
     /// What happened on this thread's connections; published at the end of a turn.
     @exclusivity(unchecked) var tally = Tally()
@@ -40,14 +40,18 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
     private static let maxSpares = 128
     private static let readBufferCapacity = 65_536
 
-    init(eventLoop: any EventLoop, statistics: Statistics = Statistics()) {
-        self.eventLoop = eventLoop
+    init(loop: any ThreadLoop, statistics: Statistics = Statistics()) {
+        self.loop = loop
         self.statistics = statistics
+    }
+
+    convenience init(eventLoop: any EventLoop, statistics: Statistics = Statistics()) {
+        self.init(loop: NIOLoop(eventLoop), statistics: statistics)
     }
 
     /// Whether the caller runs on this thread.
     @inline(__always)
-    var isCurrent: Bool { eventLoop.inEventLoop }
+    var isCurrent: Bool { loop.isCurrent }
 
     /// The time, read once a turn.
     var now: NIODeadline {
@@ -67,7 +71,7 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
 
     private func scheduleTurn() {
         isInTurn = true
-        eventLoop.execute { self.endTurn() }
+        loop.endTurnLater(self)
     }
 
     /// Notes that a socket has been read: a moment when no handler is running.
@@ -81,7 +85,7 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
     }
 
     /// Runs the tasks that were woken, then lets every connection write what it has to say.
-    private func endTurn() {
+    func endTurn() {
         runJobs()
         flushDirty()
         if tally.isDirty { tally.publish(to: statistics) }
@@ -105,14 +109,19 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
 
     /// Does something in a turn on this thread, later.
     func performLater(_ body: @escaping @Sendable () -> Void) {
-        eventLoop.execute { self.inTurn(body) }
+        loop.execute { self.inTurn(body) }
+    }
+
+    /// Does something in a turn on this thread at a time, unless it is cancelled before; called on the thread.
+    func schedule(at deadline: NIODeadline, _ body: @escaping () -> Void) -> LoopTimer {
+        loop.schedule(at: deadline) { self.inTurn(body) }
     }
 
     // MARK: Tasks
 
     func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
-        if isCurrent { enqueueHere(job) } else { eventLoop.execute { self.enqueueHere(job) } }
+        if isCurrent { enqueueHere(job) } else { loop.execute { self.enqueueHere(job) } }
     }
 
     private func enqueueHere(_ job: UnownedJob) {

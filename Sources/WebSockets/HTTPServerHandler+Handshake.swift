@@ -79,35 +79,50 @@ extension HTTPServerHandler {
         cancelDeadline()
         let headers = HTTPHeaders(response.headerFields)
         let head = HTTPResponseHead(version: .http1_1, status: .switchingProtocols, headers: headers)
+        let sent = context.eventLoop.makePromise(of: Void.self)
         context.write(wrapOutboundOut(.head(head)), promise: nil)
-        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
-        let socket = WebSocket(
-            .init(
-                request: request.head, parameters: request.parameters, subprotocol: response.headerFields[.secWebSocketProtocol],
-                remoteAddress: request.remoteAddress, logger: server.logger),
-            role: .server, configuration: server.configuration.connection, thread: thread,
-            inbox: usesInbox ? Inbox(limit: server.configuration.connection.maxUnreadBytes) : nil)
-        leave(context, socket, makeHandler)
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: sent)
+        let settled = WebSocket.Handshake(
+            request: request.head, parameters: request.parameters, subprotocol: response.headerFields[.secWebSocketProtocol],
+            remoteAddress: request.remoteAddress, logger: server.logger)
+        let settings = server.configuration.connection
+        let makeSocket = { @Sendable (thread: EventThread) in
+            WebSocket(
+                settled, role: .server, configuration: settings, thread: thread,
+                inbox: usesInbox ? Inbox(limit: settings.maxUnreadBytes) : nil)
+        }
+        leave(context, after: sent.futureResult, Accepted(makeSocket: makeSocket, makeHandler: makeHandler))
     }
 
-    /// Takes the HTTP handlers out of the pipeline and puts the WebSocket in; what had been read already becomes its first bytes.
-    private func leave(_ context: ChannelHandlerContext, _ socket: WebSocket, _ makeHandler: @escaping MakeHandler) {
+    /// What becomes of the connection.
+    struct Accepted: Sendable {
+        let makeSocket: @Sendable (EventThread) -> WebSocket
+        let makeHandler: MakeHandler
+    }
+
+    /// Takes the HTTP handlers out of the pipeline, once the answer is sent.
+    private func leave(_ context: ChannelHandlerContext, after sent: EventLoopFuture<Void>, _ accepted: Accepted) {
         gate.close()
         let pipeline = context.pipeline.syncOperations
         guard let encoder = try? pipeline.handler(type: HTTPResponseEncoder.self),
             let queue = try? pipeline.handler(type: HTTPServerPipelineHandler.self),
             let decoder = try? pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self)
         else { return close() }
-        pipeline.removeHandler(encoder)
-            .assumeIsolated().flatMap { pipeline.removeHandler(queue) }
+        sent.assumeIsolated().flatMap { pipeline.removeHandler(encoder) }
+            .flatMap { pipeline.removeHandler(queue) }
             .flatMap { pipeline.removeHandler(decoder) }
-            .whenComplete { _ in self.giveWay(context, socket, makeHandler) }
+            .whenComplete { _ in
+                guard case .upgrading = self.state else { return }
+                if !self.handOver(context, accepted) { self.giveWay(context, accepted) }
+            }
     }
 
-    private func giveWay(_ context: ChannelHandlerContext, _ socket: WebSocket, _ makeHandler: MakeHandler) {
+    /// Puts the WebSocket into the pipeline; what had been read already becomes its first bytes.
+    private func giveWay(_ context: ChannelHandlerContext, _ accepted: Accepted) {
         let pipeline = context.pipeline.syncOperations
-        let transport = NIOTransport(socket: socket, handler: makeHandler(socket))
-        guard case .upgrading = state, (try? pipeline.addHandler(transport)) != nil else { return close() }
+        let socket = accepted.makeSocket(thread)
+        let transport = NIOTransport(socket: socket, handler: accepted.makeHandler(socket))
+        guard (try? pipeline.addHandler(transport)) != nil else { return close() }
         while let data = leftOver.popFirst() { context.fireChannelRead(data) }
         context.fireChannelReadComplete()
         pipeline.removeHandler(context: context, promise: nil)

@@ -40,7 +40,7 @@ extension HTTPServerHandler {
             return refuse(.badRequest, "the method or the path is malformed")
         }
         let whole = ServerRequest(head: request, body: body, remoteAddress: context?.channel.remoteAddress, isSecure: server.isSecure)
-        if isOverLimit { return refuse(.serviceUnavailable, "too many connections (limit maxConnections)") }
+        if slot.isOverLimit { return refuse(.serviceUnavailable, "too many connections (limit maxConnections)") }
         if server.isDraining { return refuse(.serviceUnavailable, "shutting down") }
         if let (route, parameters) = server.route(whole.path) {
             decideHandshake(whole, head, route, parameters)
@@ -78,7 +78,8 @@ extension HTTPServerHandler {
     func run(
         _ body: @escaping @Sendable (@escaping @Sendable (@escaping @Sendable (HTTPServerHandler) -> Void) -> Void) async -> Void
     ) {
-        let bound = NIOLoopBound(self, eventLoop: thread.eventLoop)
+        guard let eventLoop = context?.eventLoop else { return }
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
         let thread = thread
         task = Task(executorPreference: thread) {
             await body { use in thread.perform { use(bound.value) } }

@@ -26,8 +26,9 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     let server: ServerCore
     let thread: EventThread
-    /// Whether the server has too many connections already.
-    let isOverLimit: Bool
+    /// The reactors that take WebSockets over; nil where NIO keeps them.
+    let reactors: Reactors?
+    let slot: ConnectionSlot
     /// Holds back the news of the connection's end, while the pipeline is rebuilt.
     let gate = EndGate()
     var state = State.awaiting
@@ -47,10 +48,11 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler {
         }
     }
 
-    init(server: ServerCore, thread: EventThread, isOverLimit: Bool) {
+    init(server: ServerCore, thread: EventThread, slot: ConnectionSlot, reactors: Reactors? = nil) {
         self.server = server
         self.thread = thread
-        self.isOverLimit = isOverLimit
+        self.slot = slot
+        self.reactors = reactors
     }
 
     /// Adds the HTTP handlers and this one.
@@ -127,7 +129,7 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler {
     /// - Parameter why: for the log; nil where nothing is wrong.
     func setDeadline(_ duration: Duration, _ why: String?) {
         deadline?.cancel()
-        deadline = thread.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(duration)) { [weak self] in
+        deadline = context?.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(duration)) { [weak self] in
             self?.deadlinePassed(why)
         }
     }

@@ -78,13 +78,17 @@ final class NIOTransport: ChannelInboundHandler, Transport {
         isWritable ? 0 : (try? context?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
     }
 
-    func write(_ bytes: ByteBuffer) { context?.write(wrapOutboundOut(bytes), promise: nil) }
-
-    func write(_ frames: FrameBuffer) {
-        var buffer = thread.takeWriteBuffer(capacity: frames.count)
-        buffer.writeBytes(frames.bytes)
-        write(buffer)
-        thread.giveBackWriteBuffer(buffer)
+    func write(_ piece: Outbox.Piece) {
+        guard let context else { return }
+        switch piece {
+        case .shared(let bytes): context.write(wrapOutboundOut(bytes), promise: nil)
+        case .frames(let frames):
+            var buffer = thread.takeWriteBuffer(capacity: frames.count)
+            buffer.writeBytes(frames.bytes)
+            context.write(wrapOutboundOut(buffer), promise: nil)
+            thread.giveBackWriteBuffer(buffer)
+            thread.giveBack(frames)
+        }
     }
 
     func flush() { context?.flush() }

@@ -4,6 +4,14 @@ public import Logging
 public import WebSocketCore
 
 extension WebSocketServer {
+    /// What moves the bytes of WebSockets; HTTP and TLS are always SwiftNIO's.
+    public enum Transport: String, Sendable, Hashable, CaseIterable {
+        /// The fastest that there is: on Linux and without TLS an epoll loop of our own, else SwiftNIO.
+        case automatic
+        /// SwiftNIO.
+        case nio
+    }
+
     /// The limits and times of a server.
     public struct Configuration: Sendable {
         /// What each WebSocket may take.
@@ -30,6 +38,8 @@ extension WebSocketServer {
         public var maxHeaderBytes: Int
         /// The most bytes of a request's body: 1 MiB, as a message. More get 413.
         public var maxBodyBytes: Int
+        /// What moves the bytes of WebSockets.
+        public var transport: Transport
         /// Where refusals (info), connections (debug) and faults go.
         public var logger: Logger
 
@@ -38,7 +48,8 @@ extension WebSocketServer {
             connection: ConnectionConfiguration = ConnectionConfiguration(), tls: ServerTLS? = nil, allowedOrigins: Set<Origin> = [],
             threads: Int = defaultThreads, maxConnections: Int? = nil, handshakeTimeout: Duration = .seconds(10),
             responseTimeout: Duration = .seconds(30), drainTimeout: Duration = .seconds(30), maxHeaderFields: Int = 100,
-            maxHeaderBytes: Int = 16_384, maxBodyBytes: Int = 1 << 20, logger: Logger = Logger(label: "duplex")
+            maxHeaderBytes: Int = 16_384, maxBodyBytes: Int = 1 << 20, transport: Transport = .automatic,
+            logger: Logger = Logger(label: "duplex")
         ) {
             self.connection = connection
             self.tls = tls
@@ -51,6 +62,7 @@ extension WebSocketServer {
             self.maxHeaderFields = maxHeaderFields
             self.maxHeaderBytes = maxHeaderBytes
             self.maxBodyBytes = maxBodyBytes
+            self.transport = transport
             self.logger = logger
         }
     }

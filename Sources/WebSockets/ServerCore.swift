@@ -46,18 +46,38 @@ final class ServerCore: Sendable {
     // MARK: Connections
 
     /// Counts a TCP connection in, and says whether it is over the limit.
-    func connectionOpened() -> Bool {
+    fileprivate func connectionOpened() -> Bool {
         let count = connections.add(1, ordering: .relaxed).newValue
         return configuration.maxConnections.map { count > $0 } ?? false
     }
 
-    func connectionClosed() { connections.subtract(1, ordering: .relaxed) }
+    fileprivate func connectionClosed() { connections.subtract(1, ordering: .relaxed) }
 
     func requestBegan() { requests.add(1, ordering: .relaxed) }
     func requestEnded() { requests.subtract(1, ordering: .relaxed) }
 
     /// Whether there is something that draining waits for: an open WebSocket, or a request without its answer.
     var isBusy: Bool { statistics.snapshot.open > 0 || requests.load(ordering: .relaxed) > 0 }
+}
+
+/// One TCP connection's place among those that are counted: it is taken for as long as somebody holds this.
+final class ConnectionSlot: Sendable {
+    /// Whether the server had too many connections already.
+    let isOverLimit: Bool
+    private let core: ServerCore
+    private let onFree: @Sendable () -> Void
+
+    /// - Parameter onFree: the connection has ended, and its descriptor is closed.
+    init(_ core: ServerCore, onFree: @escaping @Sendable () -> Void = {}) {
+        self.core = core
+        self.onFree = onFree
+        isOverLimit = core.connectionOpened()
+    }
+
+    deinit {
+        core.connectionClosed()
+        onFree()
+    }
 }
 
 /// The tasks of handlers, so that shutting down can cancel them and wait for them.

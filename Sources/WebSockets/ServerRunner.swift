@@ -16,6 +16,9 @@ final class ServerRunner: Sendable {
     private let port: Int
     private let group: MultiThreadedEventLoopGroup
     private let threads: [ObjectIdentifier: EventThread]
+    /// NIO's threads and the reactors': the owners of connections.
+    private var owners: [EventThread] { Array(threads.values) + (reactors?.threads ?? []) }
+    private let reactors: Reactors?
     private let acceptGate: AcceptGate
     private let quiescing = NIOLockedValueBox<(any Channel)?>(nil)
     private let reloader = NIOLockedValueBox<TimedCertificateReloader?>(nil)
@@ -30,6 +33,7 @@ final class ServerRunner: Sendable {
             uniqueKeysWithValues: group.makeIterator().map {
                 (ObjectIdentifier($0), EventThread(eventLoop: $0, statistics: core.statistics))
             })
+        reactors = Reactors(core)
     }
 
     // MARK: Start
@@ -62,14 +66,11 @@ final class ServerRunner: Sendable {
 
     private func setUp(_ channel: any Channel, _ context: NIOSSLContext?) throws {
         guard let thread = threads[ObjectIdentifier(channel.eventLoop)] else { return }
-        let isOverLimit = core.connectionOpened()
-        channel.closeFuture.whenComplete { _ in
-            self.core.connectionClosed()
-            self.acceptGate.connectionClosed()
-        }
+        let slot = ConnectionSlot(core) { self.acceptGate.connectionClosed() }
+        channel.closeFuture.whenComplete { _ in withExtendedLifetime(slot) {} }
         let pipeline = channel.pipeline.syncOperations
         if let context { try pipeline.addHandler(NIOSSLServerHandler(context: context)) }
-        try HTTPServerHandler(server: core, thread: thread, isOverLimit: isOverLimit).addTo(pipeline)
+        try HTTPServerHandler(server: core, thread: thread, slot: slot, reactors: reactors).addTo(pipeline)
     }
 
     // MARK: Serve
@@ -95,12 +96,12 @@ final class ServerRunner: Sendable {
         let open = core.statistics.snapshot.open
         core.logger.info("draining", metadata: ["connections": "\(open)"])
         let spread = Task.isCancelled ? .zero : Self.spread(of: open, within: core.configuration.drainTimeout)
-        for thread in threads.values {
+        for thread in owners {
             thread.perform { self.closeAll(on: thread, within: spread) }
         }
         await waitForConnections()
         core.tasks.cancelAll()
-        for thread in threads.values {
+        for thread in owners {
             thread.perform { for socket in thread.openSockets { socket.cut(NetworkError("the server shut down")) } }
         }
     }
@@ -112,12 +113,12 @@ final class ServerRunner: Sendable {
     private func closeAll(on thread: EventThread, within spread: Duration) {
         let sockets = thread.openSockets
         for (index, socket) in sockets.enumerated() {
-            let close = { thread.inTurn { socket.beginClose(.goingAway, "the server shuts down") } }
+            let close = { socket.beginClose(.goingAway, "the server shuts down") }
             // What has no time to spread over leaves now, before what remains is cut.
             if spread == .zero {
                 close()
             } else {
-                thread.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(spread * index / sockets.count), close)
+                _ = thread.schedule(at: thread.now + TimeAmount(spread * index / sockets.count), close)
             }
         }
     }
@@ -135,5 +136,6 @@ final class ServerRunner: Sendable {
     func stop() async {
         await core.tasks.waitForAll()
         try? await group.shutdownGracefully()
+        await reactors?.stop()
     }
 }

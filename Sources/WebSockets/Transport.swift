@@ -8,10 +8,8 @@ protocol Transport: AnyObject {
     var isWritable: Bool { get }
     /// The bytes taken and not yet given to the system.
     var bufferedBytes: Int { get }
-    /// Takes bytes to send, in order.
-    func write(_ bytes: ByteBuffer)
-    /// Takes bytes to send, in order; they are copied.
-    func write(_ frames: FrameBuffer)
+    /// Takes bytes to send, in order; collected frames go back to the thread once they are sent.
+    func write(_ piece: Outbox.Piece)
     /// Gives to the system what was taken.
     func flush()
     /// Stops reading, so that the peer's sends back up.

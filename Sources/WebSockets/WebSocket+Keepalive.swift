@@ -85,7 +85,7 @@ extension WebSocket {
     func sendHeldPong() {
         guard let payload = heldPong.take(), connection.state == .open else { return }
         let header = FrameHeader(opcode: .pong, payloadLength: payload.readableBytes, maskKey: nextMaskKey())
-        transport?.write(ByteBuffer(header, payload))
+        transport?.write(.shared(ByteBuffer(header, payload)))
     }
 
     // MARK: The timer
@@ -121,19 +121,15 @@ extension WebSocket {
     func armTimer(keepaliveAt: Timestamp? = nil) {
         guard transport != nil, let moment = closeDeadline ?? keepaliveAt else { return }
         timer?.cancel()
-        timer = thread.eventLoop.assumeIsolated().scheduleTask(deadline: NIODeadline(moment)) { [weak self] in
-            if let self { timerFired() }
-        }
+        timer = thread.schedule(at: NIODeadline(moment)) { [weak self] in self?.timerFired() }
     }
 
     private func timerFired() {
-        thread.inTurn {
-            guard let closeDeadline else { return checkKeepalive() }
-            if Timestamp(thread.now) >= closeDeadline {
-                cut(NetworkError("the peer did not finish the close handshake within \(configuration.closeTimeout)"))
-            } else {
-                armTimer()
-            }
+        guard let closeDeadline else { return checkKeepalive() }
+        if Timestamp(thread.now) >= closeDeadline {
+            cut(NetworkError("the peer did not finish the close handshake within \(configuration.closeTimeout)"))
+        } else {
+            armTimer()
         }
     }
 }

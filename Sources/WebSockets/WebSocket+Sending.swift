@@ -144,16 +144,10 @@ extension WebSocket {
         guard let transport else { return }
         if transport.isWritable {
             sendHeldPong()
-            while let piece = outbox.next() {
-                switch piece {
-                case .frames(let frames):
-                    transport.write(frames)
-                    thread.giveBack(frames)
-                case .shared(let bytes): transport.write(bytes)
-                }
-                if !transport.isWritable { break }
-            }
-            transport.flush()
+            repeat {
+                while transport.isWritable, let piece = outbox.next() { transport.write(piece) }
+                transport.flush()
+            } while transport.isWritable && !outbox.isEmpty
         }
         updateQueuedBytes()
         if !sendWaiters.isEmpty && queuedBytes.load(ordering: .relaxed) <= configuration.sendHighWaterMark / 2 {

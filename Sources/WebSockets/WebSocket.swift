@@ -71,8 +71,7 @@ public final class WebSocket: @unchecked Sendable {
     var pings: [PendingPing] = []
     @exclusivity(unchecked) var keepalive: WebSocketCore.Keepalive?
     var closeDeadline: Timestamp?
-    var timer: Scheduled<Void>?
-    var timerAt: Timestamp?
+    var timer: LoopTimer?
     var closeCause: (any Error)?
     var closeWaiters: [CheckedContinuation<Closure, Never>] = []
     @exclusivity(unchecked) var maskKeys = MaskKeys()

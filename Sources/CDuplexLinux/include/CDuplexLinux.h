@@ -1,0 +1,32 @@
+// What Linux offers and Swift's Glibc module does not show: epoll(7) and eventfd(2). Empty elsewhere.
+
+#ifndef CDUPLEXLINUX_H
+#define CDUPLEXLINUX_H
+
+#ifdef __linux__
+
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+// The kernel's flags are cases of C enumerations, which Swift sees as types of their own; here they are numbers.
+static const uint32_t duplex_epoll_in = EPOLLIN;
+static const uint32_t duplex_epoll_out = EPOLLOUT;
+static const uint32_t duplex_epoll_err = EPOLLERR;
+static const uint32_t duplex_epoll_hup = EPOLLHUP;
+
+static inline int duplex_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
+
+static inline int duplex_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+
+/// Adds (EPOLL_CTL_ADD), changes (EPOLL_CTL_MOD) or removes (EPOLL_CTL_DEL) a descriptor; it is also what its events bear.
+static inline int duplex_epoll_ctl(int epoll, int operation, int descriptor, uint32_t events) {
+    struct epoll_event event = {.events = events, .data.u64 = (uint32_t)descriptor};
+    return epoll_ctl(epoll, operation, descriptor, &event);
+}
+
+static inline int duplex_event_descriptor(const struct epoll_event *event) { return (int)event->data.u64; }
+
+#endif
+
+#endif

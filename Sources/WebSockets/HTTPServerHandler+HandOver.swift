@@ -1,0 +1,38 @@
+// From NIO to the reactor: a connection whose handshake is done changes its owner.
+
+import NIOCore
+
+extension HTTPServerHandler {
+    /// Gives the connection to a reactor, if the server has any and the system has a descriptor for it; false if not.
+    ///
+    /// NIO closes its own descriptor; the reactor's is a duplicate of it, so that the connection lives on. What NIO had read already becomes
+    /// the WebSocket's first bytes.
+    func handOver(_ context: ChannelHandlerContext, _ accepted: Accepted) -> Bool {
+        #if os(Linux)
+        guard let reactors, let descriptor = duplicate(context) else { return false }
+        var bytes = ByteBuffer()
+        while let data = leftOver.popFirst() { bytes.writeImmutableBuffer(Unwrapper().bytes(data)) }
+        // Shutting down waits for what is under way, and so is the connection until the reactor has it.
+        server.requestBegan()
+        reactors.adopt(descriptor, slot, accepted, leftOver: bytes)
+        context.close(promise: nil)
+        return true
+        #else
+        return false
+        #endif
+    }
+
+    #if os(Linux)
+    private func duplicate(_ context: ChannelHandlerContext) -> OwnedDescriptor? {
+        let number = try? context.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { $0 }
+        return number.flatMap { $0 }.flatMap { OwnedDescriptor(duplicating: $0) }
+    }
+    #endif
+}
+
+/// Says that what NIO passes on is bytes: the HTTP decoder has left.
+private final class Unwrapper: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    func bytes(_ data: NIOAny) -> ByteBuffer { unwrapInboundIn(data) }
+}

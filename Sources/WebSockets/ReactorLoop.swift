@@ -1,0 +1,200 @@
+// The reactor: an epoll loop that does nothing but read and write frames, for plaintext connections of a server on Linux.
+//
+// One round: wait for sockets, handle those that are ready, do what other threads have asked for, call what is due, end the turn (which
+// runs the tasks that were woken and writes what is to be said), and tell of the connections that this has ended.
+
+#if os(Linux)
+
+import CDuplexLinux
+import HeapModule
+import NIOCore
+import Synchronization
+
+#if canImport(Musl)
+import Musl
+#else
+import Glibc
+#endif
+
+/// An epoll loop; `run` occupies a thread until `stop`.
+///
+/// `@unchecked Sendable`: the variables below the mark are touched only by the thread that runs the loop (`isCurrent`); the rest is
+/// constant, atomic or behind a lock. `@exclusivity(unchecked)`: no foreign code runs while one of them is being changed.
+final class ReactorLoop: ThreadLoop, @unchecked Sendable {
+    private typealias Work = @Sendable () -> Void
+
+    private let epoll: OwnedDescriptor
+    private let wake: OwnedDescriptor
+    private let work = Mutex<[Work]>([])
+    /// Whether the loop has been woken and has not looked at its work since: one wake-up serves a whole batch.
+    private let isWoken = Atomic<Bool>(false)
+    private let threadID = Atomic<UInt>(0)
+    private let stopping = Atomic<Bool>(false)
+
+    // MARK: Touched on the loop's thread only
+
+    /// The connections by their descriptors.
+    @exclusivity(unchecked) private var transports: [ReactorTransport?] = []
+    @exclusivity(unchecked) private var timers = Heap<DueTimer>()
+    /// The thread whose turn is under way.
+    @exclusivity(unchecked) private var turn: EventThread?
+    /// What waits until no handler is running.
+    @exclusivity(unchecked) private var deferred: [() -> Void] = []
+
+    private static let maxEvents = 256
+
+    /// Makes a loop; nil if the system has no descriptors left.
+    init?() {
+        guard let epoll = OwnedDescriptor(duplex_epoll_create()), let wake = OwnedDescriptor(duplex_eventfd()),
+            duplex_epoll_ctl(epoll.number, EPOLL_CTL_ADD, wake.number, duplex_epoll_in) == 0
+        else { return nil }
+        self.epoll = epoll
+        self.wake = wake
+    }
+
+    // MARK: Any thread
+
+    var isCurrent: Bool { threadID.load(ordering: .relaxed) == UInt(pthread_self()) }
+
+    func execute(_ body: @escaping @Sendable () -> Void) {
+        work.withLock { $0.append(body) }
+        guard !isWoken.exchange(true, ordering: .acquiringAndReleasing), !isCurrent else { return }
+        var one: UInt64 = 1
+        // It fails only if the counter is full, and then the loop is awake.
+        _ = write(wake.number, &one, 8)
+    }
+
+    /// Ends `run`, after what was asked for before.
+    func stop() {
+        execute { self.stopping.store(true, ordering: .relaxed) }
+    }
+
+    // MARK: The loop
+
+    /// Runs until `stop`; what is connected then is cut.
+    func run() {
+        threadID.store(UInt(pthread_self()), ordering: .relaxed)
+        withUnsafeTemporaryAllocation(of: epoll_event.self, capacity: Self.maxEvents) { events in
+            while !stopping.load(ordering: .relaxed) { runRound(events) }
+        }
+        for transport in transports { transport?.terminate() }
+        doDeferred()
+        endTurn()
+        threadID.store(0, ordering: .relaxed)
+    }
+
+    private func runRound(_ events: UnsafeMutableBufferPointer<epoll_event>) {
+        // EINTR is a round without events, and so is whatever else could go wrong: the call itself can not.
+        let count = epoll_wait(epoll.number, events.baseAddress, Int32(events.count), timeout)
+        for index in 0..<max(0, Int(count)) {
+            let number = duplex_event_descriptor(&events[index])
+            if number == wake.number { drainWake() } else { ready(number, events[index].events) }
+        }
+        doWork()
+        callDue()
+        endTurn()
+        doDeferred()
+    }
+
+    /// Milliseconds until something is due; -1 for never.
+    private var timeout: Int32 {
+        if turn != nil || isWoken.load(ordering: .acquiring) { return 0 }
+        guard let due = timers.min?.deadline else { return -1 }
+        let nanoseconds = (due - .now()).nanoseconds
+        // Rounded up: to wake early would be to spin until it is time.
+        return Int32(clamping: max(0, (nanoseconds + 999_999) / 1_000_000))
+    }
+
+    @inline(__always)
+    private func ready(_ number: Int32, _ events: UInt32) {
+        // An event of a connection that an earlier event of this round has ended finds nobody: new ones come in `doWork`.
+        guard let transport = transports[Int(number)] else { return }
+        transport.ready(events)
+    }
+
+    private func drainWake() {
+        var count: UInt64 = 0
+        _ = read(wake.number, &count, 8)
+    }
+
+    private func doWork() {
+        guard isWoken.load(ordering: .acquiring) else { return }
+        // Before the work is taken: whoever adds some from here on wakes the loop again.
+        isWoken.store(false, ordering: .sequentiallyConsistent)
+        for body in work.withLock({ work in
+            defer { work = [] }
+            return work
+        }) { body() }
+    }
+
+    private func endTurn() {
+        guard let thread = turn.take() else { return }
+        thread.endTurn()
+    }
+
+    private func doDeferred() {
+        while !deferred.isEmpty {
+            let round = deferred
+            deferred = []
+            for body in round { body() }
+        }
+    }
+
+    // MARK: On the loop's thread
+
+    func endTurnLater(_ thread: EventThread) { turn = thread }
+
+    /// Does something once no handler is running.
+    func afterwards(_ body: @escaping () -> Void) { deferred.append(body) }
+
+    func schedule(at deadline: NIODeadline, _ body: @escaping () -> Void) -> LoopTimer {
+        let timer = DueTimer(deadline: deadline, body: body)
+        timers.insert(timer)
+        return LoopTimer { timer.body = nil }
+    }
+
+    private func callDue() {
+        guard let first = timers.min?.deadline else { return }
+        let now = NIODeadline.now()
+        guard first <= now else { return }
+        while let timer = timers.min, timer.deadline <= now {
+            timers.removeMin()
+            timer.body.take()?()
+        }
+    }
+
+    /// Watches a connection; false if the system does not.
+    func add(_ transport: ReactorTransport, _ number: Int32) -> Bool {
+        guard duplex_epoll_ctl(epoll.number, EPOLL_CTL_ADD, number, duplex_epoll_in) == 0 else { return false }
+        if transports.count <= Int(number) {
+            transports.append(contentsOf: repeatElement(nil, count: Int(number) + 1 - transports.count))
+        }
+        transports[Int(number)] = transport
+        return true
+    }
+
+    /// Changes what a connection waits for.
+    func watch(_ number: Int32, _ events: UInt32) { _ = duplex_epoll_ctl(epoll.number, EPOLL_CTL_MOD, number, events) }
+
+    /// Watches a connection no longer; before its descriptor is closed.
+    func remove(_ number: Int32) {
+        _ = duplex_epoll_ctl(epoll.number, EPOLL_CTL_DEL, number, 0)
+        transports[Int(number)] = nil
+    }
+}
+
+/// Something that is due at a time. A cancelled one stays in the heap, empty, until then.
+private final class DueTimer: Comparable {
+    let deadline: NIODeadline
+    var body: (() -> Void)?
+
+    init(deadline: NIODeadline, body: @escaping () -> Void) {
+        self.deadline = deadline
+        self.body = body
+    }
+
+    static func < (left: DueTimer, right: DueTimer) -> Bool { left.deadline < right.deadline }
+    static func == (left: DueTimer, right: DueTimer) -> Bool { left.deadline == right.deadline }
+}
+
+#endif

@@ -1,0 +1,273 @@
+// A connection's bytes on the reactor.
+
+#if os(Linux)
+
+import CDuplexLinux
+import NIOCore
+
+#if canImport(Musl)
+import Musl
+#else
+import Glibc
+#endif
+
+/// Moves the bytes of one connection on the reactor; confined to the loop's thread.
+///
+/// `@exclusivity(unchecked)`: accesses to these variables do not span calls.
+final class ReactorTransport: Transport {
+    private enum Ending { case none, sending, all }
+
+    private let socket: WebSocket
+    private let thread: EventThread
+    private let loop: ReactorLoop
+    @exclusivity(unchecked) private var slot: ConnectionSlot?
+    @exclusivity(unchecked) private var descriptor: OwnedDescriptor?
+    /// What the system has not taken; of the first piece, `written` bytes are gone.
+    @exclusivity(unchecked) private var backlog: [Outbox.Piece] = []
+    @exclusivity(unchecked) private var written = 0
+    @exclusivity(unchecked) private(set) var bufferedBytes = 0
+    /// Whether the system said that it takes no more for now.
+    @exclusivity(unchecked) private var isBlocked = false
+    @exclusivity(unchecked) private var isReadingPaused = false
+    /// What follows once all is sent.
+    private var ending = Ending.none
+
+    private static let maxVectors = 64
+
+    init(socket: WebSocket, descriptor: consuming OwnedDescriptor, slot: ConnectionSlot, loop: ReactorLoop) {
+        self.socket = socket
+        self.thread = socket.thread
+        self.loop = loop
+        self.descriptor = consume descriptor
+        self.slot = slot
+    }
+
+    private var number: Int32 { descriptor?.number ?? -1 }
+
+    /// Begins; what had been read already comes first.
+    func start(_ handler: any WebSocketHandler, leftOver: ByteBuffer) {
+        guard loop.add(self, number) else {
+            descriptor = nil
+            slot = nil
+            return
+        }
+        socket.start(transport: self, handler: handler)
+        guard leftOver.readableBytes > 0 else { return }
+        thread.beginTurn()
+        socket.receive(leftOver)
+        thread.readCompleted()
+        socket.readCompleted()
+    }
+
+    // MARK: From the loop
+
+    @inline(__always)
+    func ready(_ events: UInt32) {
+        if events & duplex_epoll_out != 0 { becameWritable() }
+        // The system tells of a reset and of a full close even where nothing is awaited; what came before them is read first.
+        let hasEnded = events & (duplex_epoll_err | duplex_epoll_hup) != 0
+        if hasEnded || events & duplex_epoll_in != 0 { readOnce() }
+    }
+
+    /// Reads what is there, as much as the thread's buffer holds.
+    @inline(__always)
+    private func readOnce() {
+        guard descriptor != nil else { return }
+        thread.beginTurn()
+        var buffer = thread.takeReadBuffer()
+        var code: Int32 = 0
+        let count = buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: 0) { room in
+            let result = recv(number, room.baseAddress, room.count, 0)
+            if result < 0 { code = errno }
+            return max(0, result)
+        }
+        if count > 0 {
+            socket.receive(buffer)
+            thread.giveBackReadBuffer(buffer)
+            thread.readCompleted()
+            socket.readCompleted()
+        } else {
+            thread.giveBackReadBuffer(buffer)
+            if code != EAGAIN && code != EINTR { ended(code) }
+        }
+    }
+
+    /// The peer has ended its side (0), or the connection broke.
+    private func ended(_ code: Int32) {
+        if code != 0 { socket.transportFailed(IOError(errnoCode: code, reason: "recv")) }
+        closeDescriptor()
+        socket.transportClosed()
+    }
+
+    private func closeDescriptor() {
+        guard descriptor != nil else { return }
+        loop.remove(number)
+        descriptor = nil
+        backlog = []
+        bufferedBytes = 0
+        slot = nil
+    }
+
+    // MARK: Sending
+
+    /// No more than this is taken at a time: what waits in the outbox can still be dropped, or preceded by a pong.
+    private static let maxBuffered = 65_536
+
+    var isWritable: Bool { !isBlocked && bufferedBytes < Self.maxBuffered }
+
+    func write(_ piece: Outbox.Piece) {
+        guard descriptor != nil, ending == .none else { return }
+        backlog.append(piece)
+        bufferedBytes += piece.count
+    }
+
+    func flush() {
+        while !isBlocked && !backlog.isEmpty && descriptor != nil {
+            let result = backlog.count == 1 ? sendOne() : sendMany()
+            if result >= 0 { took(result) } else { refused(errno) }
+        }
+        if backlog.isEmpty { finish() }
+    }
+
+    @inline(__always)
+    private func sendOne() -> Int {
+        backlog[0].withBytes { bytes in
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[written...])
+            return send(number, rest.baseAddress, rest.count, Int32(MSG_NOSIGNAL))
+        }
+    }
+
+    private func sendMany() -> Int {
+        let pieces = backlog.prefix(Self.maxVectors)
+        return withUnsafeTemporaryAllocation(of: iovec.self, capacity: pieces.count) { vectors in
+            for (index, piece) in pieces.enumerated() {
+                // The pieces stay in the backlog, and where they are, until the call is over.
+                vectors[index] = piece.withBytes { bytes in
+                    let rest = UnsafeRawBufferPointer(rebasing: bytes[(index == 0 ? written : 0)...])
+                    return iovec(iov_base: UnsafeMutableRawPointer(mutating: rest.baseAddress), iov_len: rest.count)
+                }
+            }
+            var message = msghdr()
+            message.msg_iov = vectors.baseAddress
+            message.msg_iovlen = vectors.count
+            return sendmsg(number, &message, Int32(MSG_NOSIGNAL))
+        }
+    }
+
+    /// Forgets what the system has taken.
+    @inline(__always)
+    private func took(_ count: Int) {
+        bufferedBytes -= count
+        var rest = written + count
+        var done = 0
+        while done < backlog.count && rest >= backlog[done].count {
+            rest -= backlog[done].count
+            if case .frames(let frames) = backlog[done] { thread.giveBack(frames) }
+            done += 1
+        }
+        written = rest
+        if done == backlog.count { backlog.removeAll(keepingCapacity: false) } else { backlog.removeFirst(done) }
+    }
+
+    private func refused(_ code: Int32) {
+        switch code {
+        case EINTR: break
+        case EAGAIN: block()
+        case ENOBUFS, ENOMEM:
+            // The socket itself would take more, so waiting for it would not wait at all.
+            isBlocked = true
+            _ = loop.schedule(at: .now() + .milliseconds(10)) { [weak self] in self?.becameWritable() }
+        default:
+            // EPIPE, ECONNRESET and their like. What the peer said before may still lie there: perhaps a close frame that says why.
+            backlog = []
+            bufferedBytes = 0
+            loop.afterwards { [self] in readToEnd(code) }
+        }
+    }
+
+    private func block() {
+        isBlocked = true
+        watch()
+    }
+
+    private func becameWritable() {
+        guard isBlocked, descriptor != nil else { return }
+        isBlocked = false
+        watch()
+        flush()
+        if !isBlocked { socket.transportBecameWritable() }
+    }
+
+    private func readToEnd(_ code: Int32) {
+        guard descriptor != nil else { return }
+        // Once, and what is read is what the buffer holds: the peer is gone, and will not be told how much was missed.
+        readOnce()
+        if descriptor != nil { ended(code) }
+    }
+
+    // MARK: Reading
+
+    func pauseReading() {
+        isReadingPaused = true
+        watch()
+    }
+
+    func resumeReading() {
+        isReadingPaused = false
+        watch()
+    }
+
+    private func watch() {
+        guard descriptor != nil else { return }
+        loop.watch(number, (isReadingPaused ? 0 : duplex_epoll_in) | (isBlocked ? duplex_epoll_out : 0))
+    }
+
+    // MARK: The end
+
+    func finishSending() {
+        guard ending == .none else { return }
+        ending = .sending
+        if backlog.isEmpty { finish() }
+    }
+
+    func closeAfterFlush() {
+        guard ending == .none else { return }
+        ending = .all
+        if backlog.isEmpty { finish() }
+    }
+
+    private func finish() {
+        guard descriptor != nil else { return }
+        switch ending {
+        case .none: break
+        case .sending: shutdown(number, Int32(SHUT_WR))
+        case .all: terminate()
+        }
+    }
+
+    func terminate() {
+        guard descriptor != nil else { return }
+        closeDescriptor()
+        // A handler may be running; it is told afterwards.
+        loop.afterwards { [self] in socket.transportClosed() }
+    }
+}
+
+extension Outbox.Piece {
+    var count: Int {
+        switch self {
+        case .frames(let frames): frames.count
+        case .shared(let bytes): bytes.readableBytes
+        }
+    }
+
+    @inline(__always)
+    func withBytes<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
+        switch self {
+        case .frames(let frames): body(frames.bytes)
+        case .shared(let bytes): bytes.withUnsafeReadableBytes(body)
+        }
+    }
+}
+
+#endif
