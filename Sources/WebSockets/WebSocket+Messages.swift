@@ -18,7 +18,9 @@ extension WebSocket: AsyncSequence {
         ///
         /// - Throws: `ConnectionClosed`, `CancellationError`, or `UsageError` if another task is waiting, or if the socket has a
         ///   callback handler, which gets the messages.
-        public mutating func next(isolation actor: isolated (any Actor)?) async throws -> Message? {
+        public nonisolated(nonsending) mutating func next(isolation actor: (any Actor)?) async throws -> Message? {
+            // Not `isolated`: such a parameter would have each call ask the runtime whether to change executors, which costs as
+            // much as all the rest; `nonisolated(nonsending)` stays where it is called, by itself.
             guard let inbox = socket.inbox else { throw UsageError(.messagesGoToHandler) }
             guard socket.thread.isCurrent else { return try await inbox.nextFromElsewhere(socket) }
             if let message = inbox.pop(socket) { return message }

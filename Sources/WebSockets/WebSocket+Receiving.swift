@@ -21,10 +21,12 @@ extension WebSocket {
 
     @inline(__always)
     private func receive(_ bytes: UnsafeMutableRawBufferPointer, of buffer: ByteBuffer, start: Int) {
+        // Taken once a read instead of once a message; neither changes while a handler runs.
+        let recipient = Recipient(inbox: inbox, handler: handler, thread: thread)
         var offset = 0
         do throws(ProtocolError) {
             while let event = try connection.receive(bytes, at: &offset) {
-                handle(event, of: buffer, start: start)
+                handle(event, of: buffer, start: start, recipient)
             }
         } catch {
             // What came before the bad frame was right, and whoever awaits it may answer before the connection fails.
@@ -33,14 +35,21 @@ extension WebSocket {
         }
     }
 
+    /// Who gets the messages.
+    private struct Recipient {
+        let inbox: Inbox?
+        let handler: (any WebSocketHandler)?
+        let thread: EventThread
+    }
+
     @inline(__always)
-    private func handle(_ event: Connection.Event, of buffer: ByteBuffer, start: Int) {
+    private func handle(_ event: Connection.Event, of buffer: ByteBuffer, start: Int, _ recipient: Recipient) {
         switch event {
         case .message(let kind, let range, _):
             guard let payload = buffer.getSlice(at: start + range.lowerBound, length: range.count) else { return }
-            deliver(Message(kind: kind, payload: payload))
+            deliver(Message(kind: kind, payload: payload), recipient)
         case .piece(let kind, let range, _, let isLast):
-            assemble(buffer.getSlice(at: start + range.lowerBound, length: range.count), kind, isLast)
+            assemble(buffer.getSlice(at: start + range.lowerBound, length: range.count), kind, isLast, recipient)
         case .ping: answerPing()
         case .pong: takePong()
         case .close(let beganByPeer): receivedClose(beganByPeer: beganByPeer)
@@ -48,18 +57,18 @@ extension WebSocket {
     }
 
     @inline(__always)
-    private func deliver(_ message: Message) {
-        thread.tally.messagesReceived += 1
-        thread.tally.bytesReceived += message.payload.readableBytes
-        if let inbox { inbox.add(message) } else { handler?.received(message, from: self) }
+    private func deliver(_ message: Message, _ recipient: Recipient) {
+        recipient.thread.tally.messagesReceived += 1
+        recipient.thread.tally.bytesReceived += message.payload.readableBytes
+        if let inbox = recipient.inbox { inbox.add(message) } else { recipient.handler?.received(message, from: self) }
     }
 
     /// Collects the pieces of a message that came in several frames or reads.
-    private func assemble(_ piece: ByteBuffer?, _ kind: MessageKind, _ isLast: Bool) {
+    private func assemble(_ piece: ByteBuffer?, _ kind: MessageKind, _ isLast: Bool, _ recipient: Recipient) {
         guard var piece else { return }
         var whole = assembly.take() ?? startAssembly(piece.readableBytes)
         whole.writeBuffer(&piece)
-        if isLast { deliver(Message(kind: kind, payload: whole)) } else { assembly = whole }
+        if isLast { deliver(Message(kind: kind, payload: whole), recipient) } else { assembly = whole }
     }
 
     /// Room for what is there of a message and for what its frame still brings; not much more than that, however much it announces.
