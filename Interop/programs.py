@@ -83,18 +83,19 @@ def _read_some(pipe):
 class Program:
     """A running process, its output collected."""
 
-    def __init__(self, *arguments, stdin=subprocess.PIPE, env=None, **options):
+    def __init__(self, *arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=None, **options):
         environment = {**os.environ, "NO_PROXY": "*", **(env or {})}
         self.process = subprocess.Popen(
             [str(argument) for argument in arguments],
             stdin=stdin,
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             env=environment,
             start_new_session=True,
             **options,
         )
-        self.out = Stream(self.process.stdout)
+        # Where the output goes elsewhere, there is nothing to collect.
+        self.out = Stream(self.process.stdout or open(os.devnull, "rb"))
         self.err = Stream(self.process.stderr)
 
     def type(self, text):
