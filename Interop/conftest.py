@@ -4,7 +4,7 @@ import ssl
 
 import certificates
 import pytest
-from programs import Program, Server
+from programs import Program, Server, Terminal
 
 from harness import Trouble, program
 
@@ -40,6 +40,20 @@ def connect(run):
         return run("connect", *arguments, **options)
 
     return start
+
+
+@pytest.fixture
+def terminal(duplex):
+    """Starts `duplex` in a terminal; ends it after the test."""
+    terminals = []
+
+    def start(*arguments, **options) -> Terminal:
+        terminals.append(Terminal(duplex, *arguments, **options))
+        return terminals[-1]
+
+    yield start
+    for each in terminals:
+        each.stop()
 
 
 @pytest.fixture

@@ -1,10 +1,14 @@
 """Processes under test: what they print is waited for, line by line, and no test outlives its own."""
 
+import fcntl
 import os
+import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 from pathlib import Path
@@ -153,3 +157,28 @@ class Server(Program):
     def interrupt(self):
         """SIGINT, as Ctrl-C sends it."""
         self.signal(signal.SIGINT)
+
+
+class Terminal(Program):
+    """A program with a terminal of its own: 80 by 24, at its input, output and errors; `out` is all that the terminal was sent."""
+
+    def __init__(self, *arguments, env=None):
+        master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        environment = {**os.environ, "TERM": "xterm-256color", "NO_COLOR": "", **(env or {})}
+        self.process = subprocess.Popen(
+            [str(argument) for argument in arguments],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=environment,
+            start_new_session=True,
+            # Ctrl-C goes to whose terminal it is.
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        os.close(slave)
+        self._master = os.fdopen(master, "r+b", buffering=0)
+        self.out = self.err = Stream(self._master)
+
+    def type(self, text):
+        self._master.write(text.encode())

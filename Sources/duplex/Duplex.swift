@@ -8,4 +8,25 @@ struct Duplex: AsyncParsableCommand {
         commandName: "duplex",
         abstract: "WebSocket from the command line: serve it, or talk to a server.",
         subcommands: [Serve.self, Connect.self])
+
+    /// Runs the subcommand; what is wrong with the arguments is said in one line, as every other error is.
+    ///
+    /// The library's own `main` would print the whole usage after it, which buries the line.
+    static func main() async {
+        do {
+            var command = try parseAsRoot()
+            if var command = command as? any AsyncParsableCommand { try await command.run() } else { try command.run() }
+        } catch {
+            guard exitCode(for: error) == .validationFailure, !message(for: error).isEmpty else { exit(withError: error) }
+            let line = "duplex: \(message(for: error)) (see `duplex \(subcommand ?? "")--help`)\n"
+            try? Descriptor.error.writeAll(Array(line.utf8))
+            leave(ExitCode.validationFailure.rawValue)
+        }
+    }
+
+    /// The subcommand that was asked for, if it is one, and a space.
+    private static var subcommand: String? {
+        let names = configuration.subcommands.map(\._commandName)
+        return CommandLine.arguments.dropFirst().first { names.contains($0) }.map { $0 + " " }
+    }
 }
