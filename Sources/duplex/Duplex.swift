@@ -26,7 +26,7 @@ struct Duplex: AsyncParsableCommand {
 
     /// The subcommand that was asked for, if it is one, and a space.
     private static var subcommand: String? {
-        let names = configuration.subcommands.map(\._commandName)
+        let names = configuration.subcommands.map { $0._commandName }
         return CommandLine.arguments.dropFirst().first { names.contains($0) }.map { $0 + " " }
     }
 }
