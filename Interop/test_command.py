@@ -9,17 +9,10 @@ import socket
 import certificates
 import pytest
 import raw
-from programs import PATIENCE
 from websockets.asyncio.client import connect as websockets_connect
 from websockets.exceptions import ConnectionClosed
 
 PROMPT = "\x1b[32m>\x1b[0m "
-
-
-@pytest.fixture(autouse=True)
-async def in_time():
-    async with asyncio.timeout(PATIENCE * 3):
-        yield
 
 
 async def ended(program):

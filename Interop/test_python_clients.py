@@ -9,7 +9,6 @@ import ssl
 
 import aiohttp
 import pytest
-from programs import PATIENCE
 from websockets.asyncio.client import connect as websockets_connect
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 
@@ -17,12 +16,6 @@ MIB = 1 << 20
 TEXTS = ["", "hello", "Grüße, 世界 🌍", "x" * 125, "x" * 126, "x" * 65_535, "x" * 65_536, "é" * (MIB // 2)]
 BINARIES = [b"", b"\x00\xff\x80", bytes(range(256)), b"\x81\x05hello", bytes(126), bytes(65_536), bytes(range(256)) * (MIB // 256)]
 ECHOES = ["/echo", "/echo-async"]
-
-
-@pytest.fixture(autouse=True)
-async def in_time():
-    async with asyncio.timeout(PATIENCE * 2):
-        yield
 
 
 def client(url, **options):

@@ -12,17 +12,10 @@ import certificates
 import pytest
 from aiohttp import web
 from cryptography import x509
-from programs import PATIENCE
 from websockets.asyncio.server import serve as websockets_serve
 from websockets.exceptions import ConnectionClosed
 
 MIB = 1 << 20
-
-
-@pytest.fixture(autouse=True)
-async def in_time():
-    async with asyncio.timeout(PATIENCE * 2):
-        yield
 
 
 @contextlib.asynccontextmanager

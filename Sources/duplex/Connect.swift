@@ -63,7 +63,7 @@ struct Connect: AsyncParsableCommand {
         logging.bootstrap()
         let console = Console()
         let interrupts = Interrupts(console)
-        Task { await interrupts.watch() }
+        await interrupts.watch()
         do {
             let closure = try await converse(console, interrupts)
             await console.note(Report.line(closure))

@@ -18,10 +18,17 @@ struct Duplex: AsyncParsableCommand {
             if var command = command as? any AsyncParsableCommand { try await command.run() } else { try command.run() }
         } catch {
             guard exitCode(for: error) == .validationFailure, !message(for: error).isEmpty else { exit(withError: error) }
-            let line = "duplex: \(message(for: error)) (see `duplex \(subcommand ?? "")--help`)\n"
+            let line = "duplex: \(oneLine(message(for: error))) (see `duplex \(subcommand ?? "")--help`)\n"
             try? Descriptor.error.writeAll(Array(line.utf8))
             leave(ExitCode.validationFailure.rawValue)
         }
+    }
+
+    /// The library lists the values of an option one a line; and what was typed may hold anything.
+    private static func oneLine(_ message: String) -> String {
+        let lines = message.split(separator: "\n").map { $0.drop { " -".contains($0) } }
+        let values = lines.dropFirst().joined(separator: ", ")
+        return Escaping.escape(String(lines.first ?? "") + (values.isEmpty ? "" : " " + values))
     }
 
     /// The subcommand that was asked for, if it is one, and a space.
