@@ -26,8 +26,8 @@ struct Duplex: AsyncParsableCommand {
 
     /// The library lists the values of an option one a line; and what was typed may hold anything.
     private static func oneLine(_ message: String) -> String {
-        let lines = message.split(separator: "\n").map { $0.drop { " -".contains($0) } }
-        let values = lines.dropFirst().joined(separator: ", ")
+        let lines = message.split(separator: "\n")
+        let values = lines.dropFirst().map { $0.drop { " -".contains($0) } }.joined(separator: ", ")
         return Escaping.escape(String(lines.first ?? "") + (values.isEmpty ? "" : " " + values))
     }
 
