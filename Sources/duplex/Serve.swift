@@ -26,9 +26,11 @@ struct Serve: AsyncParsableCommand {
     @Option(help: "The address to listen on.") var host = "127.0.0.1"
     @Option(help: "The port to listen on; 0 for any free one.") var port = 8080
     @Option(help: "How many threads serve connections.") var threads = WebSocketServer.defaultThreads
-    @Option(help: ArgumentHelp("The certificate chain, to serve wss; read again when it changes.", valueName: "PEM")) var tlsCertificate: String?
+    @Option(help: ArgumentHelp("The certificate chain, to serve wss; read again when it changes.", valueName: "PEM")) var tlsCertificate:
+        String?
     @Option(help: ArgumentHelp("The certificate's private key.", valueName: "PEM")) var tlsKey: String?
-    @Option(help: ArgumentHelp("The largest message that is taken; a larger one closes its connection with 1009.", valueName: "bytes")) var maxMessageSize = 1 << 20
+    @Option(help: ArgumentHelp("The largest message that is taken; a larger one closes its connection with 1009.", valueName: "bytes"))
+    var maxMessageSize = 1 << 20
     @Option(help: ArgumentHelp("The most connections at a time; others are answered with 503.", valueName: "n")) var maxConnections: Int?
     @Option(help: ArgumentHelp("An origin whose pages may connect, beside the server's own; may be repeated.", valueName: "origin"))
     var allowOrigin: [String] = []
