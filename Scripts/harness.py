@@ -54,7 +54,7 @@ def running(arguments, log, **options):
             list(map(str, arguments)),
             stdin=options.pop("stdin", subprocess.DEVNULL),
             stdout=options.pop("stdout", output),
-            stderr=output,
+            stderr=options.pop("stderr", output),
             start_new_session=True,
             **options,
         )

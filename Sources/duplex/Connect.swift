@@ -52,18 +52,18 @@ struct Connect: AsyncParsableCommand {
 
     func validate() throws {
         guard !insecure || caCertificate == nil else {
-            throw ValidationError("--insecure checks no certificate, so --ca-certificate has no use: leave one out.")
+            throw ValidationError("--insecure checks no certificate, so --ca-certificate has no use: leave one out")
         }
         // A day is longer than anybody waits, and short enough for any clock.
-        if let ping { guard ping > 0, ping <= 86_400 else { throw ValidationError("--ping needs seconds from above 0 to 86400.") } }
-        guard wait >= 0, wait <= 86_400 else { throw ValidationError("--wait needs seconds from 0 to 86400.") }
+        if let ping { guard ping > 0, ping <= 86_400 else { throw ValidationError("--ping needs seconds from above 0 to 86400") } }
+        guard wait >= 0, wait <= 86_400 else { throw ValidationError("--wait needs seconds from 0 to 86400") }
     }
 
     func run() async throws {
         logging.bootstrap()
         let console = Console()
         let interrupts = Interrupts(console)
-        Task { await interrupts.watch() }
+        await interrupts.watch()
         do {
             let closure = try await converse(console, interrupts)
             await console.note(Report.line(closure))

@@ -8,4 +8,32 @@ struct Duplex: AsyncParsableCommand {
         commandName: "duplex",
         abstract: "WebSocket from the command line: serve it, or talk to a server.",
         subcommands: [Serve.self, Connect.self])
+
+    /// Runs the subcommand; what is wrong with the arguments is said in one line, as every other error is.
+    ///
+    /// The library's own `main` would print the whole usage after it, which buries the line.
+    static func main() async {
+        do {
+            var command = try parseAsRoot()
+            if var command = command as? any AsyncParsableCommand { try await command.run() } else { try command.run() }
+        } catch {
+            guard exitCode(for: error) == .validationFailure, !message(for: error).isEmpty else { exit(withError: error) }
+            let line = "duplex: \(oneLine(message(for: error))) (see `duplex \(subcommand ?? "")--help`)\n"
+            try? Descriptor.error.writeAll(Array(line.utf8))
+            leave(ExitCode.validationFailure.rawValue)
+        }
+    }
+
+    /// The library lists the values of an option one a line; and what was typed may hold anything.
+    private static func oneLine(_ message: String) -> String {
+        let lines = message.split(separator: "\n")
+        let values = lines.dropFirst().map { $0.drop { " -".contains($0) } }.joined(separator: ", ")
+        return Escaping.escape(String(lines.first ?? "") + (values.isEmpty ? "" : " " + values))
+    }
+
+    /// The subcommand that was asked for, if it is one, and a space.
+    private static var subcommand: String? {
+        let names = configuration.subcommands.map { $0._commandName }
+        return CommandLine.arguments.dropFirst().first { names.contains($0) }.map { $0 + " " }
+    }
 }

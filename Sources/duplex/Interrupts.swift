@@ -14,11 +14,17 @@ final class Interrupts: Sendable {
     /// From now on, an interrupt closes this connection.
     func close(_ socket: WebSocket) { self.socket.withLock { $0 = socket } }
 
-    /// Waits for signals. Where there is no connection to close yet, the first ends the process too.
+    /// Watches for signals from now until the process ends. Where there is no connection to close yet, the first ends the process too.
     ///
-    /// The status is 128 and the signal's number, as shells have it: 130 for Ctrl-C.
+    /// The status is 128 and the signal's number, as shells have it: 130 for Ctrl-C. Returns once the signals are trapped: whoever sees
+    /// that a connection is open may rely on it being closed properly.
     func watch() async {
-        for await signal in await UnixSignalsSequence(trapping: .sigint, .sigterm) {
+        let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm)
+        Task { await obey(signals) }
+    }
+
+    private func obey(_ signals: UnixSignalsSequence) async {
+        for await signal in signals {
             guard let socket = socket.withLock({ $0.take() }) else { quit(128 + signal.rawValue) }
             socket.close()
             await console.removePrompt()

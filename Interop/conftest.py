@@ -1,0 +1,107 @@
+"""What every interoperation test stands on: the program under test, servers and clients started from it, and a certificate."""
+
+import ssl
+
+import certificates
+import pytest
+from programs import Program, Server, Terminal
+
+from harness import Trouble, program
+
+
+@pytest.fixture(scope="session")
+def duplex():
+    """The path of the command: what $DUPLEX names, else the release build, brought up to date."""
+    try:
+        return program("duplex", "DUPLEX")
+    except Trouble as trouble:
+        pytest.exit(str(trouble), returncode=1)
+
+
+@pytest.fixture
+def run(duplex):
+    """Starts `duplex` with any arguments; ends it after the test."""
+    programs = []
+
+    def start(*arguments, **options) -> Program:
+        programs.append(Program(duplex, *arguments, **options))
+        return programs[-1]
+
+    yield start
+    for each in programs:
+        each.stop()
+
+
+@pytest.fixture
+def connect(run):
+    """Starts `duplex connect` with a pipe at its input and output."""
+
+    def start(*arguments, **options) -> Program:
+        return run("connect", *arguments, **options)
+
+    return start
+
+
+@pytest.fixture
+def terminal(duplex):
+    """Starts `duplex` in a terminal; ends it after the test."""
+    terminals = []
+
+    def start(*arguments, **options) -> Terminal:
+        terminals.append(Terminal(duplex, *arguments, **options))
+        return terminals[-1]
+
+    yield start
+    for each in terminals:
+        each.stop()
+
+
+@pytest.fixture
+def start_server(duplex):
+    """Starts `duplex serve` on a free port, or on this one, and returns once it listens; ends it after the test."""
+    servers = []
+
+    def start(*flags, port=None, **options) -> Server:
+        servers.append(Server(duplex, *flags, port=port, **options))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()
+        # pytest shows this with a test that failed, and else not at all.
+        if server.err.text:
+            print(f"--- stderr of duplex serve, port {server.port}:\n{server.err.text}")
+
+
+@pytest.fixture(scope="module")
+def echo_server(duplex):
+    """One `duplex serve` for the tests of a module that only talk to it."""
+    server = Server(duplex)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory) -> certificates.Certificate:
+    """A certificate for localhost, 127.0.0.1 and ::1, and the authority that signed it."""
+    return certificates.make(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture(scope="session")
+def trusting(certificate):
+    """A client's TLS settings: the test's authority is trusted, and nobody else."""
+    return ssl.create_default_context(cafile=certificate.ca)
+
+
+@pytest.fixture(scope="session")
+def serving(certificate):
+    """A server's TLS settings with the test's certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.cert, certificate.key)
+    return context
+
+
+@pytest.fixture(scope="session")
+def tls_flags(certificate):
+    """What makes `duplex serve` speak wss."""
+    return ["--tls-certificate", certificate.cert, "--tls-key", certificate.key]
