@@ -78,12 +78,11 @@ struct BadFrames: Sendable, CustomTestStringConvertible {
         BadFrames("§5.4", "02 01 41", "00 01 42", "01 01 43", breaks: .unfinishedMessage),
     ]
 
-    private static let control = ["88", "89", "8A"].flatMap {
-        [
-            BadFrames("F8", "\($0) 7E 007E", breaks: .controlTooLong),
-            BadFrames("F8", "\($0) 7F 0000000000010000", breaks: .controlTooLong),
-        ]
-    } + ["08 00", "09 00", "0A 00", "09 01 41"].map { BadFrames("F8", $0, breaks: .controlFragmented) }
+    private static let control =
+        ["88 7E 007E", "89 7E 007E", "8A 7E 007E", "88 7F 0000000000010000", "89 7F 0000000000010000"].map {
+            BadFrames("F8", $0, breaks: .controlTooLong)
+        }
+        + ["08 00", "09 00", "0A 00", "09 01 41"].map { BadFrames("F8", $0, breaks: .controlFragmented) }
 
     private static let closes =
         ["0000", "03E7", "03EC", "03ED", "03EE", "03F7", "03F8", "07D0", "0BB7", "1388", "FFFF"].map {
