@@ -151,19 +151,23 @@ struct BadFrames: Sendable, CustomTestStringConvertible {
         #expect(Scene(role: .server).record(hex("82 FF 0000000000100000 00000000")).closure?.code == .abnormalClosure)
     }
 
+    private func repeated(_ unmasked: String, _ count: Int) -> [UInt8] {
+        Array(repeatElement(frames([unmasked], to: .server), count: count).joined())
+    }
+
     // F5: an endless message of one byte a frame ends at the limit of bytes, one of empty frames at that of fragments.
     @Test func endsEndlessFragments() {
         let limits = Limits(maxMessageSize: 1000, maxFragments: 2000)
-        let bytes = frames(["02 01 41"], to: .server) + (0..<5000).flatMap { _ in frames(["00 01 41"], to: .server) }
+        let bytes = frames(["02 01 41"], to: .server) + repeated("00 01 41", 5000)
         let tooBig = Scene(limits: limits).record(bytes)
         #expect(tooBig.entries == [.failure(ProtocolError(.messageTooBig, 1001))])
-        let empty = frames(["02 00"], to: .server) + (0..<5000).flatMap { _ in frames(["00 00"], to: .server) }
+        let empty = frames(["02 00"], to: .server) + repeated("00 00", 5000)
         let tooMany = Scene(limits: limits).record(empty)
         #expect(tooMany.entries == [.failure(ProtocolError(.tooManyFragments, 2001))])
     }
 
     @Test func allowsTheSixtyFiveThousandFragmentsOfAutobahn() {
-        let bytes = frames(["02 01 41"], to: .server) + (0..<65534).flatMap { _ in frames(["00 01 41"], to: .server) }
+        let bytes = frames(["02 01 41"], to: .server) + repeated("00 01 41", 65534)
         let recording = Scene().record(bytes + frames(["80 01 41"], to: .server))
         #expect(recording.entries == [.binary([UInt8](repeating: 0x41, count: 65536))])
     }

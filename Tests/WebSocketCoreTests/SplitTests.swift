@@ -37,11 +37,11 @@ import Testing
         expect(session, Array(1..<max(1, session.bytes.count)), equals: session.scene.record(session.bytes))
     }
 
-    @Test(arguments: [UInt64.random(in: .min ... .max), 1, 2, 3]) func isTheSameCutAtRandom(seed: UInt64) {
+    @Test(arguments: [UInt64.random(in: .min ... .max), 1]) func isTheSameCutAtRandom(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         for session in Session.all {
             let whole = session.scene.record(session.bytes)
-            for _ in 0..<10 {
+            for _ in 0..<3 {
                 let cuts = RandomSession.cuts(of: session.bytes.count, using: &random)
                 #expect(session.scene.record(session.bytes.cut(at: cuts)) == whole, "seed \(seed), \(session.name), cuts \(cuts)")
             }
@@ -49,9 +49,9 @@ import Testing
     }
 
     /// Random sessions, most of them good and some broken by a changed byte: cut at random, and against the plain reader.
-    @Test(arguments: [UInt64.random(in: .min ... .max), 1, 2, 3]) func readsRandomSessions(seed: UInt64) {
+    @Test(arguments: [UInt64.random(in: .min ... .max), 1]) func readsRandomSessions(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
-        for turn in 0..<1000 {
+        for turn in 0..<500 {
             let session = RandomSession.session(using: &random)
             let whole = session.scene.record(session.bytes)
             let cuts = RandomSession.cuts(of: session.bytes.count, using: &random)

@@ -102,10 +102,11 @@ private struct RecordingEnd: ~Copyable {
     }
 
     private mutating func receivedPiece(_ kind: MessageKind, _ bytes: [UInt8], _ isCompressed: Bool, _ isLast: Bool) {
-        let before = assembly ?? (kind, [], isCompressed)
-        if before.kind != kind || before.isCompressed != isCompressed { violate("a message changed its kind on the way") }
-        assembly = isLast ? nil : (kind, before.bytes + bytes, isCompressed)
-        if isLast { received(kind, before.bytes + bytes, isCompressed) }
+        // Taken out before it grows, so that it grows in place: a message may come in thousands of pieces.
+        var whole = assembly.take() ?? (kind, [], isCompressed)
+        if whole.kind != kind || whole.isCompressed != isCompressed { violate("a message changed its kind on the way") }
+        whole.bytes += bytes
+        if isLast { received(kind, whole.bytes, isCompressed) } else { assembly = whole }
     }
 
     private mutating func received(_ kind: MessageKind, _ bytes: [UInt8], _ isCompressed: Bool) {
