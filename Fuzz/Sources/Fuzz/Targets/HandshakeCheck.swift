@@ -50,14 +50,12 @@ enum HandshakeCheck {
 
     /// The server's answer to a handshake that it takes, with the first of everything that was offered.
     private static func answer(to handshake: ServerHandshake) throws(Finding) -> HTTPResponse {
-        do throws(HandshakeUsageError) {
-            let extensions = Array(handshake.extensions.prefix(1))
-            let response = try handshake.response(subprotocol: handshake.subprotocols.first, extensions: extensions)
-            try checkFields(response.headerFields)
-            return response
-        } catch {
-            throw Finding("can not choose what was offered: \(error)")
+        let extensions = Array(handshake.extensions.prefix(1))
+        guard let response = try? handshake.response(subprotocol: handshake.subprotocols.first, extensions: extensions) else {
+            throw Finding("can not choose what was offered: \(handshake)")
         }
+        try checkFields(response.headerFields)
+        return response
     }
 
     private static func checkAnswer(_ lines: [String], _ choices: UInt8) throws(Finding) {
@@ -71,14 +69,15 @@ enum HandshakeCheck {
         if choices & 4 == 0 { fields[.secWebSocketAccept] = AcceptKey.accept(for: handshake.key) }
         if choices & 8 == 0 { fields.append(HTTPField(name: .upgrade, value: "websocket")) }
         let response = HTTPResponse(status: choices & 16 == 0 ? .switchingProtocols : .ok, headerFields: fields)
+        let agreement: ClientHandshake.Agreement
         do throws(HandshakeFailure) {
-            let agreement = try handshake.validate(response)
-            let isOffered = agreement.subprotocol.map(handshake.subprotocols.contains) ?? true
-            guard isOffered, agreement.extensions.allSatisfy({ $0.name == "permessage-deflate" }), response.status.code == 101 else {
-                throw Finding("agreed to \(agreement)")
-            }
+            agreement = try handshake.validate(response)
         } catch {
-            try checkLine(error.description)
+            return try checkLine(error.description)
+        }
+        let isOffered = agreement.subprotocol.map(handshake.subprotocols.contains) ?? true
+        guard isOffered, agreement.extensions.allSatisfy({ $0.name == "permessage-deflate" }), response.status.code == 101 else {
+            throw Finding("agreed to \(agreement)")
         }
     }
 
@@ -93,15 +92,16 @@ enum HandshakeCheck {
                 additional: fields(lines.dropFirst(4)), random: random)
         else { return }
         try checkFields(client.request.headerFields)
+        let server: ServerHandshake
         do throws(HandshakeRefusal) {
-            let server = try ServerHandshake(request: client.request, version: (1, 1))
-            guard server.subprotocols == client.subprotocols, server.extensions == client.extensions, server.key == client.key else {
-                throw Finding("\(server) is not what \(client) says")
-            }
-            try checkAgreement(client, server)
+            server = try ServerHandshake(request: client.request, version: (1, 1))
         } catch {
             throw Finding("refused what this client sends: \(error)")
         }
+        guard server.subprotocols == client.subprotocols, server.extensions == client.extensions, server.key == client.key else {
+            throw Finding("\(server) is not what \(client) says")
+        }
+        try checkAgreement(client, server)
     }
 
     private static func checkAgreement(_ client: ClientHandshake, _ server: ServerHandshake) throws(Finding) {
