@@ -1,0 +1,73 @@
+// The fuzz targets, and what each of them promises for every input. `swift test` replays their corpora through the same code.
+
+/// A promise that did not hold for an input.
+struct Finding: Error, Hashable, Sendable, CustomStringConvertible {
+    let description: String
+
+    init(_ description: String) { self.description = description }
+}
+
+/// What can be fuzzed; each has its corpus in `Fuzz/Corpus/` under its name.
+enum FuzzTarget: String, CaseIterable, Sendable {
+    /// Both sides of the opening handshake.
+    case handshake
+    /// The grammar of header fields and origins.
+    case headers
+    /// Frame headers and their parser.
+    case frames
+    /// A whole connection, cut in pieces and in one.
+    case connection
+
+    /// Tries one input.
+    ///
+    /// - Throws: `Finding` if a promise does not hold. A trap is a finding as well.
+    func check(_ input: [UInt8]) throws(Finding) {
+        var input = FuzzInput(input)
+        switch self {
+        case .handshake: try HandshakeCheck.run(&input)
+        case .headers: try HeadersCheck.run(&input)
+        case .frames: try FramesCheck.run(&input)
+        case .connection: try ConnectionCheck.run(&input)
+        }
+    }
+}
+
+/// An input that is taken apart from the front: choices first, then text or bytes.
+struct FuzzInput {
+    private var rest: ArraySlice<UInt8>
+
+    init(_ bytes: [UInt8]) { rest = bytes[...] }
+
+    /// The next byte; 0 when there is none.
+    mutating func byte() -> UInt8 { rest.popFirst() ?? 0 }
+
+    /// Sizes to cut the bytes that follow into, used in turn: how many, then each.
+    mutating func sizes() -> [Int] {
+        (0..<byte() % 8).map { _ in Int(byte()) + 1 }
+    }
+
+    /// All that is left.
+    mutating func bytes() -> [UInt8] {
+        defer { rest = [] }
+        return Array(rest)
+    }
+
+    /// The lines of all that is left, decoded leniently: invalid UTF-8 becomes replacement characters.
+    mutating func lines() -> [String] {
+        bytes().split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).map { String(decoding: $0, as: UTF8.self) }
+    }
+}
+
+extension [UInt8] {
+    /// The bytes in pieces of these sizes, used in turn; in one piece if there are none.
+    func pieces(of sizes: [Int]) -> [ArraySlice<UInt8>] {
+        guard !sizes.isEmpty else { return [self[...]] }
+        var pieces: [ArraySlice<UInt8>] = []
+        var rest = self[...]
+        while !rest.isEmpty {
+            pieces.append(rest.prefix(sizes[pieces.count % sizes.count]))
+            rest = rest.dropFirst(sizes[(pieces.count - 1) % sizes.count])
+        }
+        return pieces
+    }
+}
