@@ -107,7 +107,9 @@ import WebSocketCore
 
     @Test func headerInSingleBytesIsRefusedAtTheLimit_H2() async throws {
         let log = LogRecorder()
-        try await withServer(.forTests(log: log)) { port, _ in
+        var configuration = WebSocketServer.Configuration.forTests(log: log)
+        configuration.handshakeTimeout = .seconds(60)
+        try await withServer(configuration) { port, _ in
             let client = try await RawClient.connect(port: port)
             try await client.send("GET /echo HTTP/1.1\r\nHost: a\r\nX: ")
             // It sends on until the server ends the connection, for which it waits in another task.

@@ -76,7 +76,7 @@ import WebSocketCore
 
     @Test(arguments: [
         "HEAD  HTTP/1.1\r\nHost: a\r\n\r\n", "HEAD / HTTP/1.1\r\n\r\n", "HEAD /echo HTTP/1.1\r\nHost: a\r\n\r\n",
-        "HEAD http: HTTP/1.1\r\nHost: a\r\n\r\n",
+        "HEAD * HTTP/1.1\r\nHost: a\r\n\r\n",
     ])
     func sendsNoBodyToARefusedHEAD(_ request: String) async throws {
         let answer = try await answer(request)

@@ -85,8 +85,8 @@ final class LogRecorder: Sendable {
     var logger: Logger { Logger(label: "test", factory: { _ in Handler(self) }) }
     var lines: [Line] { kept.withLock { $0 } }
 
-    /// What an operator sees at the usual level.
-    var shown: [Line] { lines.filter { $0.level >= .info } }
+    /// What an operator sees of the connections at the usual level; the server's own end is another matter.
+    var shown: [Line] { lines.filter { $0.level >= .info && $0.text != "draining" } }
 }
 
 /// A folder of files that is gone at the end.
