@@ -8,7 +8,7 @@ import WebSocketCore
 
 @testable import WebSockets
 
-@Suite(.timeLimit(.minutes(1))) struct BadFrameTests {
+@Suite(.serialized, .timeLimit(.minutes(1))) struct BadFrameTests {
     struct Case: Sendable, CustomTestStringConvertible {
         let row: String
         let bytes: [UInt8]

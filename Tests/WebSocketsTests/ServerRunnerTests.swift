@@ -9,7 +9,7 @@ import WebSocketCore
 
 @testable import WebSockets
 
-@Suite(.timeLimit(.minutes(1))) struct ServerRunnerTests {
+@Suite(.serialized, .timeLimit(.minutes(1))) struct ServerRunnerTests {
     static let goingAway: [UInt8] = [0x88, 0x18, 0x03, 0xE9] + Array("the server shuts down".utf8)
 
     /// Runs a server as a service until the body has it shut down.
@@ -94,12 +94,15 @@ import WebSocketCore
 
     @Test func cutsWhatRemainsWhenTheDrainTimeIsOver() async throws {
         let ended = Atomic(false)
-        try await serving({ $0.drainTimeout = .milliseconds(50) }, routes: { server in
-            server.webSocket("/") { socket in
-                for try await _ in socket {}
-                ended.store(true, ordering: .releasing)
+        try await serving(
+            { $0.drainTimeout = .milliseconds(50) },
+            routes: { server in
+                server.webSocket("/") { socket in
+                    for try await _ in socket {}
+                    ended.store(true, ordering: .releasing)
+                }
             }
-        }) { port, server, group in
+        ) { port, server, group in
             let client = try await RawClient.open(port: port, path: "/")
             await group.triggerGracefulShutdown()
             // It never answers the close frame.
@@ -184,12 +187,15 @@ import WebSocketCore
         let seen = Mutex<Set<ObjectIdentifier>>([])
         var configuration = WebSocketServer.Configuration.forTests()
         configuration.threads = count
-        try await withServer(configuration, routes: { server in
-            server.webSocket("/") { (socket: WebSocket) in
-                seen.withLock { _ = $0.insert(ObjectIdentifier(socket.thread)) }
-                return TestEcho()
+        try await withServer(
+            configuration,
+            routes: { server in
+                server.webSocket("/") { (socket: WebSocket) in
+                    seen.withLock { _ = $0.insert(ObjectIdentifier(socket.thread)) }
+                    return TestEcho()
+                }
             }
-        }) { port, _ in
+        ) { port, _ in
             for _ in 0..<4 * count { await (try await RawClient.open(port: port, path: "/")).close() }
         }
         #expect(seen.withLock { $0.count } == count)
