@@ -108,7 +108,8 @@ import WebSocketCore
             // It never answers the close frame.
             #expect(await client.readToEnd() == Self.goingAway)
         }
-        #expect(ended.load(ordering: .acquiring), "the server ended before its handler did")
+        let hasEnded = ended.load(ordering: .acquiring)
+        #expect(hasEnded, "the server ended before its handler did")
     }
 
     @Test func saysFarewellToAllEvenWhenCancelled() async throws {
