@@ -48,7 +48,8 @@ import Testing
         let channel = EmbeddedChannel()
         let core = ServerCore(.forTests(log: log))
         if let route { core.add(route) }
-        let handler = HTTPServerHandler(server: core, thread: EventThread(eventLoop: channel.embeddedEventLoop), isOverLimit: false)
+        let thread = EventThread(eventLoop: channel.embeddedEventLoop)
+        let handler = HTTPServerHandler(server: core, thread: thread, slot: ConnectionSlot(core))
         try handler.addTo(channel.pipeline.syncOperations)
         try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
         return channel
