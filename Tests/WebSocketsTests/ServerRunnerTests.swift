@@ -10,7 +10,7 @@ import WebSocketCore
 @testable import WebSockets
 
 @Suite(.serialized, .timeLimit(.minutes(1))) struct ServerRunnerTests {
-    static let goingAway: [UInt8] = [0x88, 0x18, 0x03, 0xE9] + Array("the server shuts down".utf8)
+    static let goingAway: [UInt8] = [0x88, 0x17, 0x03, 0xE9] + Array("the server shuts down".utf8)
 
     /// Runs a server as a service until the body has it shut down.
     private func serving(
@@ -38,7 +38,7 @@ import WebSocketCore
             try await idle.send("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
             #expect(try await idle.readResponse().body == "hello")
             await group.triggerGracefulShutdown()
-            #expect(await client.read(26) == Self.goingAway)
+            #expect(await client.read(25) == Self.goingAway)
             // Nobody new gets in, and who is connected opens nothing more.
             await #expect(throws: (any Error).self) { try await RawClient.connect(port: port) }
             try await idle.send(RawClient.handshake())
@@ -63,7 +63,7 @@ import WebSocketCore
             for _ in 0..<5 { clients.append(try await RawClient.open(port: port)) }
             await group.triggerGracefulShutdown()
             for client in clients {
-                #expect(await client.read(26) == Self.goingAway)
+                #expect(await client.read(25) == Self.goingAway)
                 try await client.send([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xE9])
                 #expect(await client.readToEnd() == [])
             }
@@ -98,8 +98,8 @@ import WebSocketCore
             { $0.drainTimeout = .milliseconds(50) },
             routes: { server in
                 server.webSocket("/") { socket in
+                    defer { ended.store(true, ordering: .releasing) }
                     for try await _ in socket {}
-                    ended.store(true, ordering: .releasing)
                 }
             }
         ) { port, server, group in
