@@ -14,6 +14,7 @@ extension HTTPServerHandler {
     func decideHandshake(_ request: ServerRequest, _ head: HTTPRequestHead, _ route: Route, _ parameters: [String: String]) {
         let handshake: ServerHandshake
         do throws(HandshakeRefusal) {
+            try Self.checkConnection(head.headers["connection"])
             handshake = try ServerHandshake(request: request.head, version: (head.version.major, head.version.minor))
             try handshake.checkOrigin(allowed: server.configuration.allowedOrigins, isSecure: server.isSecure)
         } catch {
@@ -23,6 +24,14 @@ extension HTTPServerHandler {
         request.parameters = parameters
         request.subprotocols = handshake.subprotocols
         decide(request, handshake, route)
+    }
+
+    /// Stricter than RFC 9110 §5.6.3, which has tabs as white space: NIO's parser does not see an `upgrade` with a tab behind it, and would
+    /// take the frames that follow for a request.
+    private static func checkConnection(_ values: [String]) throws(HandshakeRefusal) {
+        guard values.allSatisfy({ !$0.utf8.contains(0x09) }) else {
+            throw HandshakeRefusal(.badRequest, .connection, "Connection must not hold a tab")
+        }
     }
 
     private func decide(_ request: ServerRequest, _ handshake: ServerHandshake, _ route: Route) {

@@ -101,13 +101,19 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        guard error is HTTPParserError, isAwaiting else { return close() }
+        guard error is HTTPParserError, isAwaiting else { return failed(error) }
         if case .some(.headerOverflow) = error as? HTTPParserError {
             let limits = "\(server.configuration.maxHeaderFields) fields, \(server.configuration.maxHeaderBytes) bytes"
             refuse(.requestHeaderFieldsTooLarge, "the header is over the limit (\(limits))")
         } else {
             refuse(.badRequest, "this is not HTTP: \(error)")
         }
+    }
+
+    /// An error that no status can answer any more.
+    private func failed(_ error: any Error) {
+        if case .upgrading = state { log("what follows the handshake was read as HTTP, and is not: \(error)", nil) }
+        close()
     }
 
     private var isAwaiting: Bool {

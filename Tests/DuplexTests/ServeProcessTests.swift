@@ -30,7 +30,9 @@ import WebSockets
         /// The command, which is built beside the tests.
         private static func binary() throws -> String {
             var folder = Bundle.main.executableURL?.deletingLastPathComponent()
-            for bundle in Bundle.allBundles where bundle.bundlePath.hasSuffix(".xctest") { folder = bundle.bundleURL.deletingLastPathComponent() }
+            for bundle in Bundle.allBundles where bundle.bundlePath.hasSuffix(".xctest") {
+                folder = bundle.bundleURL.deletingLastPathComponent()
+            }
             guard let path = folder?.appending(path: "duplex").path, FileManager.default.isExecutableFile(atPath: path) else {
                 throw NoBinary()
             }
@@ -89,7 +91,8 @@ import WebSockets
                     }
                 }
             }
-            try await #expect(#require(line("no connection can be accepted", in: child.errors)).contains("warning"))
+            let warning = await line("no connection can be accepted", in: child.errors)
+            #expect(warning?.contains("warning") == true)
             var served = 0
             for await socket in opened {
                 // Whoever is open is served while others wait, and makes room for them by going.

@@ -33,7 +33,7 @@ import Testing
         let core = ServerCore(.forTests())
         for path in ["/a/{x}", "/a/b", "/{y}/b"] { core.add(Route(path) { _ in .reject(.text(path)) }) }
         #expect(core.route("/a/b")?.1 == ["x": "b"])
-        #expect(core.route("/c/b")?.1 == ["y": "b"])
+        #expect(core.route("/c/b")?.1 == ["y": "c"])
         #expect(core.route("/c/d") == nil)
     }
 }

@@ -1,6 +1,7 @@
 // The defaults, which the documentation promises.
 
 import Testing
+import WebSocketCore
 
 @testable import WebSockets
 

@@ -12,14 +12,18 @@ import Testing
         var configuration = WebSocketServer.Configuration.forTests()
         configuration.maxConnections = 2
         let core = ServerCore(configuration)
-        #expect((0..<4).map { _ in core.connectionOpened() } == [false, false, true, true])
-        for _ in 0..<3 { core.connectionClosed() }
-        #expect((0..<2).map { _ in core.connectionOpened() } == [false, true])
+        let freed = Atomic(0)
+        var slots = (0..<4).map { _ in ConnectionSlot(core) { freed.add(1, ordering: .relaxed) } }
+        #expect(slots.map(\.isOverLimit) == [false, false, true, true])
+        slots.removeFirst(3)
+        #expect(freed.load(ordering: .relaxed) == 3)
+        slots += (0..<2).map { _ in ConnectionSlot(core) }
+        #expect(slots.map(\.isOverLimit) == [true, false, true])
     }
 
     @Test func hasNoLimitUnlessItIsSet() {
         let core = ServerCore(.forTests())
-        #expect((0..<1000).allSatisfy { _ in !core.connectionOpened() })
+        #expect((0..<1000).map { _ in ConnectionSlot(core) }.allSatisfy { !$0.isOverLimit })
     }
 
     @Test func isBusyWhileARequestIsAnswered() {

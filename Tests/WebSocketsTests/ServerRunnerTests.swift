@@ -9,8 +9,8 @@ import WebSocketCore
 
 @testable import WebSockets
 
-@Suite(.timeLimit(.minutes(1))) struct ServerRunnerTests {
-    static let goingAway: [UInt8] = [0x88, 0x18, 0x03, 0xE9] + Array("the server shuts down".utf8)
+@Suite(.serialized, .timeLimit(.minutes(1))) struct ServerRunnerTests {
+    static let goingAway: [UInt8] = [0x88, 0x17, 0x03, 0xE9] + Array("the server shuts down".utf8)
 
     /// Runs a server as a service until the body has it shut down.
     private func serving(
@@ -38,7 +38,7 @@ import WebSocketCore
             try await idle.send("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
             #expect(try await idle.readResponse().body == "hello")
             await group.triggerGracefulShutdown()
-            #expect(await client.read(26) == Self.goingAway)
+            #expect(await client.read(25) == Self.goingAway)
             // Nobody new gets in, and who is connected opens nothing more.
             await #expect(throws: (any Error).self) { try await RawClient.connect(port: port) }
             try await idle.send(RawClient.handshake())
@@ -63,7 +63,7 @@ import WebSocketCore
             for _ in 0..<5 { clients.append(try await RawClient.open(port: port)) }
             await group.triggerGracefulShutdown()
             for client in clients {
-                #expect(await client.read(26) == Self.goingAway)
+                #expect(await client.read(25) == Self.goingAway)
                 try await client.send([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xE9])
                 #expect(await client.readToEnd() == [])
             }
@@ -94,18 +94,22 @@ import WebSocketCore
 
     @Test func cutsWhatRemainsWhenTheDrainTimeIsOver() async throws {
         let ended = Atomic(false)
-        try await serving({ $0.drainTimeout = .milliseconds(50) }, routes: { server in
-            server.webSocket("/") { socket in
-                for try await _ in socket {}
-                ended.store(true, ordering: .releasing)
+        try await serving(
+            { $0.drainTimeout = .milliseconds(50) },
+            routes: { server in
+                server.webSocket("/") { socket in
+                    defer { ended.store(true, ordering: .releasing) }
+                    for try await _ in socket {}
+                }
             }
-        }) { port, server, group in
+        ) { port, server, group in
             let client = try await RawClient.open(port: port, path: "/")
             await group.triggerGracefulShutdown()
             // It never answers the close frame.
             #expect(await client.readToEnd() == Self.goingAway)
         }
-        #expect(ended.load(ordering: .acquiring), "the server ended before its handler did")
+        let hasEnded = ended.load(ordering: .acquiring)
+        #expect(hasEnded, "the server ended before its handler did")
     }
 
     @Test func saysFarewellToAllEvenWhenCancelled() async throws {
@@ -184,12 +188,15 @@ import WebSocketCore
         let seen = Mutex<Set<ObjectIdentifier>>([])
         var configuration = WebSocketServer.Configuration.forTests()
         configuration.threads = count
-        try await withServer(configuration, routes: { server in
-            server.webSocket("/") { (socket: WebSocket) in
-                seen.withLock { _ = $0.insert(ObjectIdentifier(socket.thread)) }
-                return TestEcho()
+        try await withServer(
+            configuration,
+            routes: { server in
+                server.webSocket("/") { (socket: WebSocket) in
+                    seen.withLock { _ = $0.insert(ObjectIdentifier(socket.thread)) }
+                    return TestEcho()
+                }
             }
-        }) { port, _ in
+        ) { port, _ in
             for _ in 0..<4 * count { await (try await RawClient.open(port: port, path: "/")).close() }
         }
         #expect(seen.withLock { $0.count } == count)

@@ -1,5 +1,7 @@
 // TLS on a server: versions, clients' certificates, and files that change.
 
+import Logging
+import NIOCertificateReloading
 import NIOCore
 import NIOPosix
 import NIOSSL
@@ -7,7 +9,7 @@ import Testing
 
 @testable import WebSockets
 
-@Suite(.timeLimit(.minutes(1))) struct ServerTLSTests {
+@Suite(.serialized, .timeLimit(.minutes(1))) struct ServerTLSTests {
     private let folder: TestFolder
     private let authority: TestAuthority
 

@@ -41,6 +41,19 @@ func addEchoes(to server: WebSocketServer) {
     server.http { request in request.path == "/hello" ? .text("hello") : .text("no", status: .notFound) }
 }
 
+/// `/echo`; everything else says what was asked, and `/body` says the body.
+func addMirror(to server: WebSocketServer) {
+    server.webSocket("/echo") { (_: WebSocket) in TestEcho() }
+    server.http { request in
+        request.path == "/body" ? ServerResponse(.ok, body: request.body) : .text("\(request.head.method) \(request.head.path ?? "")")
+    }
+}
+
+/// What a server says to bytes after which it closes.
+func answer(_ text: String, routes: (WebSocketServer) -> Void = addMirror) async throws -> String {
+    try await withServer(routes: routes) { port, _ in try await RawClient.answer(port: port, to: text.utf8) }
+}
+
 struct TestEcho: WebSocketHandler {
     func received(_ message: Message, from socket: WebSocket) { socket.trySend(message) }
 }
@@ -85,8 +98,8 @@ final class LogRecorder: Sendable {
     var logger: Logger { Logger(label: "test", factory: { _ in Handler(self) }) }
     var lines: [Line] { kept.withLock { $0 } }
 
-    /// What an operator sees at the usual level.
-    var shown: [Line] { lines.filter { $0.level >= .info } }
+    /// What an operator sees of the connections at the usual level; the server's own end is another matter.
+    var shown: [Line] { lines.filter { $0.level >= .info && $0.text != "draining" } }
 }
 
 /// A folder of files that is gone at the end.

@@ -1,6 +1,7 @@
 // What a program asks of a server: routes, decisions and what a handler knows of its connection.
 
 import HTTPTypes
+import Logging
 import NIOCore
 import Synchronization
 import Testing
@@ -8,7 +9,7 @@ import WebSocketCore
 
 @testable import WebSockets
 
-@Suite(.timeLimit(.minutes(1))) struct WebSocketServerTests {
+@Suite(.serialized, .timeLimit(.minutes(1))) struct WebSocketServerTests {
     private struct User: Sendable { let name: String }
 
     /// The text of the first message that the server says.
@@ -47,13 +48,19 @@ import WebSocketCore
 
     @Test func aRefusalIsAWholeResponse() async throws {
         let log = LogRecorder()
-        try await withServer(.forTests(log: log), routes: { server in
-            server.webSocket("/", upgrade: { _ -> Upgrade<Void> in
-                var response = ServerResponse.json("{\"error\":\"members only\"}", status: .unauthorized)
-                response.head.headerFields[.wwwAuthenticate] = "Bearer"
-                return .reject(response)
-            }) { _, _ in }
-        }) { port, server in
+        try await withServer(
+            .forTests(log: log),
+            routes: { server in
+                server.webSocket(
+                    "/",
+                    upgrade: { _ -> Upgrade<Void> in
+                        var response = ServerResponse.json("{\"error\":\"members only\"}", status: .unauthorized)
+                        response.head.headerFields[.wwwAuthenticate] = "Bearer"
+                        return .reject(response)
+                    }
+                ) { _, _ in }
+            }
+        ) { port, server in
             let answer = try await RawClient.answer(port: port, to: RawClient.handshake("/").utf8)
             #expect(answer.hasPrefix("HTTP/1.1 401 Unauthorized\r\n"))
             #expect(field("WWW-Authenticate", in: answer) == "Bearer")
@@ -79,9 +86,12 @@ import WebSocketCore
     @Test func aDecisionThatThrowsIs500AndSaysNothingOfIt() async throws {
         struct Secret: Error { let password = "hunter2" }
         let log = LogRecorder()
-        try await withServer(.forTests(log: log), routes: { server in
-            server.webSocket("/", upgrade: { _ -> Upgrade<Void> in throw Secret() }) { _, _ in }
-        }) { port, _ in
+        try await withServer(
+            .forTests(log: log),
+            routes: { server in
+                server.webSocket("/", upgrade: { _ -> Upgrade<Void> in throw Secret() }) { _, _ in }
+            }
+        ) { port, _ in
             let answer = try await RawClient.answer(port: port, to: RawClient.handshake("/").utf8)
             #expect(answer.hasPrefix("HTTP/1.1 500 "))
             #expect(!answer.contains("hunter2"))
@@ -120,10 +130,13 @@ import WebSocketCore
     @Test func theDecisionSeesTheOfferAndMustChooseFromIt() async throws {
         let offered = Mutex<[String]>([])
         try await withServer(routes: { server in
-            server.webSocket("/", upgrade: { request in
-                offered.withLock { $0 = request.subprotocols }
-                return .accept((), subprotocol: "chat")
-            }) { _, _ in }
+            server.webSocket(
+                "/",
+                upgrade: { request in
+                    offered.withLock { $0 = request.subprotocols }
+                    return .accept((), subprotocol: "chat")
+                }
+            ) { _, _ in }
         }) { port, _ in
             let good = try await head(port, "/", "Sec-WebSocket-Protocol: other\r\nSec-WebSocket-Protocol: chat\r\n")
             #expect(field("Sec-WebSocket-Protocol", in: good) == "chat")
@@ -177,10 +190,13 @@ import WebSocketCore
     @Test func theEndOfAHandlerClosesItsConnection() async throws {
         struct Trouble: Error {}
         let log = LogRecorder()
-        try await withServer(.forTests(log: log), routes: { server in
-            server.webSocket("/returns") { _ in }
-            server.webSocket("/throws") { _ in throw Trouble() }
-        }) { port, _ in
+        try await withServer(
+            .forTests(log: log),
+            routes: { server in
+                server.webSocket("/returns") { _ in }
+                server.webSocket("/throws") { _ in throw Trouble() }
+            }
+        ) { port, _ in
             for (path, code) in [("/returns", [0x03, 0xE8]), ("/throws", [0x03, 0xF3])] as [(String, [UInt8])] {
                 let client = try await RawClient.open(port: port, path: path)
                 #expect(await client.read(4) == [0x88, 0x02] + code)
