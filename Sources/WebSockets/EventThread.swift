@@ -40,7 +40,7 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
     private static let maxSpares = 128
     private static let readBufferCapacity = 65_536
 
-    init(eventLoop: any EventLoop, statistics: Statistics = Statistics()) {
+    init(eventLoop: any EventLoop, statistics: Statistics) {
         self.eventLoop = eventLoop
         self.statistics = statistics
     }
@@ -49,10 +49,10 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
     @inline(__always)
     var isCurrent: Bool { eventLoop.inEventLoop }
 
-    /// The time, read once a turn.
+    /// The loop's time, so that a test can turn the clock; read once a turn.
     var now: NIODeadline {
         if let clock { return clock }
-        let now = NIODeadline.now()
+        let now = eventLoop.now
         if isInTurn { clock = now }
         return now
     }
