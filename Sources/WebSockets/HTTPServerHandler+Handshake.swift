@@ -108,11 +108,12 @@ extension HTTPServerHandler {
         let pipeline = context.pipeline.syncOperations
         let transport = NIOTransport(socket: socket, handler: makeHandler(socket))
         guard case .upgrading = state, (try? pipeline.addHandler(transport)) != nil else { return close() }
+        // Before the first messages: they may be more than the connection takes, and it stops reading then.
+        Self.setReading(true, context.channel)
         while let data = leftOver.popFirst() { context.fireChannelRead(data) }
         context.fireChannelReadComplete()
         pipeline.removeHandler(context: context, promise: nil)
         gate.open()
         pipeline.removeHandler(gate, promise: nil)
-        Self.setReading(true, context.channel)
     }
 }
