@@ -248,7 +248,8 @@ import WebSocketCore
     private func connection(_ log: LogRecorder = LogRecorder()) throws -> EmbeddedChannel {
         let channel = EmbeddedChannel()
         let core = ServerCore(.forTests(log: log))
-        let handler = HTTPServerHandler(server: core, thread: EventThread(eventLoop: channel.embeddedEventLoop, statistics: core.statistics), isOverLimit: false)
+        let thread = EventThread(eventLoop: channel.embeddedEventLoop, statistics: core.statistics)
+        let handler = HTTPServerHandler(server: core, thread: thread, isOverLimit: false)
         try handler.addTo(channel.pipeline.syncOperations)
         try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
         return channel
