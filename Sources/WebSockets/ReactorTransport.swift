@@ -253,21 +253,4 @@ final class ReactorTransport: Transport {
     }
 }
 
-extension Outbox.Piece {
-    var count: Int {
-        switch self {
-        case .frames(let frames): frames.count
-        case .shared(let bytes): bytes.readableBytes
-        }
-    }
-
-    @inline(__always)
-    func withBytes<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
-        switch self {
-        case .frames(let frames): body(frames.bytes)
-        case .shared(let bytes): bytes.withUnsafeReadableBytes(body)
-        }
-    }
-}
-
 #endif

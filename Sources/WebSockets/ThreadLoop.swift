@@ -4,6 +4,8 @@ import NIOCore
 
 /// What drives a thread that owns connections.
 protocol ThreadLoop: AnyObject, Sendable {
+    /// The time; a test's own where a test turns the clock.
+    var now: NIODeadline { get }
     /// Whether the caller runs on the thread.
     var isCurrent: Bool { get }
     /// Does something on the thread, later.
@@ -24,6 +26,8 @@ final class NIOLoop: ThreadLoop {
     private let eventLoop: any EventLoop
 
     init(_ eventLoop: any EventLoop) { self.eventLoop = eventLoop }
+
+    var now: NIODeadline { eventLoop.now }
 
     var isCurrent: Bool { eventLoop.inEventLoop }
 

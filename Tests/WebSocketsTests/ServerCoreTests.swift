@@ -4,6 +4,7 @@ import NIOCore
 import NIOPosix
 import Synchronization
 import Testing
+import WebSocketCore
 
 @testable import WebSockets
 
@@ -46,7 +47,7 @@ import Testing
 
     @Test func cancelsTheTasksAndWaitsForThem() async {
         let tasks = TaskRegistry()
-        let thread = EventThread(eventLoop: MultiThreadedEventLoopGroup.singleton.next())
+        let thread = EventThread(eventLoop: MultiThreadedEventLoopGroup.singleton.next(), statistics: Statistics(role: .server))
         let ended = Atomic(0)
         for _ in 0..<10 {
             tasks.begin(on: thread) {

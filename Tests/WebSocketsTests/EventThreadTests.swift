@@ -1,0 +1,162 @@
+// The turns of a thread: what arrived, the tasks it woke, one write.
+
+import NIOCore
+import NIOPosix
+import Testing
+import WebSocketCore
+
+@testable import WebSockets
+
+@Suite(.timeLimit(.minutes(1))) struct EventThreadTests {
+    // MARK: Turns
+
+    @Test func tasksThatWereWokenRunBeforeTheTurnsWrite() throws {
+        let bench = SocketBench()
+        bench.begin { socket in
+            for try await message in socket {
+                // Each of these suspends, and is resumed in the same turn.
+                await Task.yield()
+                try await socket.send(message)
+            }
+        }
+        bench.read(ByteBuffer(bytes: WireFrame.text("a").encoded(masked: true)))
+        #expect(bench.transport.flushes == 0)
+        bench.run()
+        #expect(bench.transport.seen == WireFrame.text("a").encoded(masked: false))
+    }
+
+    @Test func aTurnInsideATurnIsPartOfIt() throws {
+        let bench = SocketBench()
+        bench.thread.inTurn {
+            bench.socket.trySend(.text("a"))
+            bench.thread.inTurn { bench.socket.trySend(.text("b")) }
+            bench.thread.perform { bench.socket.trySend(.text("c")) }
+        }
+        #expect(bench.transport.writes == 0)
+        bench.run()
+        #expect(bench.transport.writes == 1)
+        #expect(try bench.frames == [.text("a"), .text("b"), .text("c")])
+    }
+
+    @Test func whatIsSentOutsideATurnLeavesInTheNext() throws {
+        let bench = SocketBench()
+        bench.socket.trySend(.text("a"))
+        bench.socket.trySend(.text("b"))
+        #expect(bench.transport.writes == 0)
+        bench.run()
+        #expect(bench.transport.writes == 1)
+    }
+
+    @Test func laterMeansAfterTheTurn() {
+        let bench = SocketBench()
+        let order = Box<[String]>([])
+        bench.thread.inTurn {
+            bench.thread.performLater { order.change { $0.append("later") } }
+            order.change { $0.append("now") }
+        }
+        #expect(order.value == ["now"])
+        bench.run()
+        #expect(order.value == ["now", "later"])
+    }
+
+    @Test func tasksThatWakeEachOtherDoNotStarveTheSockets() {
+        let bench = SocketBench()
+        let rounds = Box(0)
+        let spinning = bench.prepare { _ in
+            for _ in 0..<3000 {
+                rounds.change { $0 += 1 }
+                await Task.yield()
+            }
+        }
+        let seen = Box(0)
+        bench.socket.trySend(.text("a"))
+        // The turn's end was asked for before this.
+        bench.thread.performLater { seen.value = rounds.value }
+        bench.run()
+        // Not all of them: each round takes a job or two of the 1024 that one turn runs.
+        #expect(seen.value > 0 && seen.value <= 1024)
+        #expect(spinning.value != nil)
+        #expect(rounds.value == 3000)
+    }
+
+    @Test func tasksRunOnTheThreadWhereverTheyAreBegun() async throws {
+        let loop = MultiThreadedEventLoopGroup.singleton.any()
+        let bench = try await loop.submit { SocketBench(on: loop) }.get()
+        let (isThere, isThereAfterAwait) = await Task(executorPreference: bench.socket.executor) {
+            let isThere = loop.inEventLoop
+            try? await bench.socket.send("a")
+            await Task.yield()
+            return (isThere, loop.inEventLoop)
+        }.value
+        #expect(isThere && isThereAfterAwait)
+    }
+
+    // MARK: Buffers
+
+    @Test func framesAreCollectedInMemoryThatWasUsedBefore() {
+        let thread = SocketBench().thread
+        let frames = thread.takeFrames()
+        frames.append(ByteBuffer(string: "written"))
+        thread.giveBack(frames)
+        #expect(thread.takeFrames() === frames)
+        #expect(frames.count == 0)
+        #expect(thread.takeFrames() !== frames)
+    }
+
+    @Test func memoryThatHasGrownLargeIsNotKept() {
+        let thread = SocketBench().thread
+        let frames = FrameBuffer(capacity: 100_000)
+        thread.giveBack(frames)
+        #expect(thread.takeFrames() !== frames)
+        thread.giveBackWriteBuffer(ByteBuffer(repeating: 1, count: 100_000))
+        #expect(thread.takeWriteBuffer(capacity: 10).storageCapacity < 10_000)
+    }
+
+    @Test func reusingBuffersChangesNothingThatSomebodyHolds() {
+        let thread = SocketBench().thread
+        var written = thread.takeWriteBuffer(capacity: 10)
+        written.writeString("written")
+        thread.giveBackWriteBuffer(written)
+        var next = thread.takeWriteBuffer(capacity: 10)
+        next.writeString("another")
+        #expect(written == ByteBuffer(string: "written"))
+        var read = thread.takeReadBuffer()
+        read.writeString("read")
+        thread.giveBackReadBuffer(read)
+        var later = thread.takeReadBuffer()
+        later.writeString("late")
+        #expect(read == ByteBuffer(string: "read"))
+    }
+
+    @Test func muchIsWrittenBeforeTheTurnEnds() {
+        let bench = SocketBench(handler: ClosureHandler(whenReceived: { message, socket in socket.trySend(message) }))
+        bench.read(ByteBuffer(bytes: WireFrame.text("little").encoded(masked: true)))
+        #expect(bench.transport.flushes == 0)
+        bench.read(ByteBuffer(bytes: WireFrame.binary([UInt8](repeating: 1, count: 16_384)).encoded(masked: true)))
+        #expect(bench.transport.flushes == 1)
+    }
+
+    // MARK: Connections
+
+    @Test func knowsTheOpenConnectionsWhateverTheOrderOfTheirEnds() {
+        let benches = (0..<3).map { _ in SocketBench() }
+        let thread = benches[0].thread
+        for bench in benches[1...] { thread.add(bench.socket) }
+        #expect(thread.openSockets.count == 3)
+        thread.remove(benches[0].socket)
+        thread.remove(benches[2].socket)
+        #expect(thread.openSockets.map(ObjectIdentifier.init) == [ObjectIdentifier(benches[1].socket)])
+        thread.remove(benches[1].socket)
+        #expect(thread.openSockets.isEmpty)
+        for bench in benches { bench.socket.slot = 0 }
+    }
+
+    @Test func publishesWhatHappenedAtTheEndOfATurn() throws {
+        let bench = SocketBench(handler: ClosureHandler(whenReceived: { message, socket in socket.trySend(message) }))
+        bench.read(ByteBuffer(bytes: WireFrame.text("abc").encoded(masked: true)))
+        #expect(bench.thread.statistics.snapshot.received == 0)
+        bench.run()
+        #expect(bench.thread.statistics.snapshot.received == 1)
+        #expect(bench.thread.statistics.snapshot.sent == 1)
+    }
+}
