@@ -40,12 +40,12 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
     private static let maxSpares = 128
     private static let readBufferCapacity = 65_536
 
-    init(loop: any ThreadLoop, statistics: Statistics = Statistics()) {
+    init(loop: any ThreadLoop, statistics: Statistics) {
         self.loop = loop
         self.statistics = statistics
     }
 
-    convenience init(eventLoop: any EventLoop, statistics: Statistics = Statistics()) {
+    convenience init(eventLoop: any EventLoop, statistics: Statistics) {
         self.init(loop: NIOLoop(eventLoop), statistics: statistics)
     }
 
@@ -53,13 +53,16 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
     @inline(__always)
     var isCurrent: Bool { loop.isCurrent }
 
-    /// The time, read once a turn.
+    /// The loop's time, so that a test can turn the clock; read once a turn.
     var now: NIODeadline {
         if let clock { return clock }
-        let now = NIODeadline.now()
+        let now = loop.now
         if isInTurn { clock = now }
         return now
     }
+
+    /// The loop's time at this very moment, for what is measured.
+    var exactNow: NIODeadline { loop.now }
 
     // MARK: Turns
 

@@ -134,6 +134,7 @@ final class Inbox: @unchecked Sendable {
         if let end { return try end.map { nil }.get() }
         guard waiter == nil else { throw UsageError(.concurrentIteration) }
         waits += 1
+        distantWait = nil
         let wait = waits
         return try await withTaskCancellationHandler {
             try await withUnsafeThrowingContinuation { waiter = $0 }

@@ -31,8 +31,19 @@ final class NIOTransport: ChannelInboundHandler, Transport {
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         isWritable = context.channel.isWritable
+        setWaterMarks(context.channel)
         shareReadBuffer(context)
         socket.start(transport: self, handler: handler)
+    }
+
+    /// Has the channel tell of room before those who wait for it would wait for ever: by default it says nothing until more than 64 KiB
+    /// wait in it, which is more than a small `sendHighWaterMark` lets in.
+    private func setWaterMarks(_ channel: any Channel) {
+        let usual = ChannelOptions.Types.WriteBufferWaterMark(low: 32_768, high: 65_536)
+        let high = socket.configuration.sendHighWaterMark
+        guard high < usual.high else { return }
+        let marks = ChannelOptions.Types.WriteBufferWaterMark(low: max(1, high / 2), high: max(1, high))
+        try? channel.syncOptions?.setOption(.writeBufferWaterMark, value: marks)
     }
 
     /// Reads into the thread's buffer, unless TLS stands between: it makes buffers of its own.

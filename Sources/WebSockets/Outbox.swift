@@ -1,7 +1,8 @@
 // What a connection has to say and the transport has not taken yet: whole frames, in order.
 //
 // Small frames are copied one behind another into one piece of memory, so that a burst leaves in one write; a large payload that needs no
-// mask is passed on as it is. Control frames can go before what waits, as the boundaries between pieces are boundaries between messages.
+// mask is passed on as it is. Control frames can go before what waits, as the boundaries between pieces are boundaries between frames; only a
+// payload that is passed on stands apart from its header, and `isInsideFrame` says so.
 
 import NIOCore
 import WebSocketCore
@@ -20,10 +21,13 @@ struct Outbox {
     /// Collected frames that are longer than this are sealed: growing the memory further would copy it.
     private static let sealThreshold = 65_536
 
-    private var sealed = CircularBuffer<Piece>(initialCapacity: 0)
+    private var sealed = CircularBuffer<(piece: Piece, endsFrame: Bool)>(initialCapacity: 0)
     private var tail: FrameBuffer?
     /// The bytes that wait.
     private(set) var byteCount = 0
+
+    /// Whether a header was taken and its payload was not: nothing may go between them.
+    private(set) var isInsideFrame = false
 
     var isEmpty: Bool { byteCount == 0 }
 
@@ -41,13 +45,13 @@ struct Outbox {
     private mutating func appendLarge(_ header: FrameHeader, _ payload: ByteBuffer, _ thread: EventThread) {
         if header.maskKey == nil {
             frames(thread).append(header, UnsafeRawBufferPointer(start: nil, count: 0))
-            seal()
-            sealed.append(.shared(payload))
+            seal(endsFrame: false)
+            sealed.append((.shared(payload), true))
         } else {
             seal()
             let frames = FrameBuffer(capacity: header.encodedLength + payload.readableBytes)
             frames.append(header, payload)
-            sealed.append(.frames(frames))
+            sealed.append((.frames(frames), true))
         }
     }
 
@@ -56,7 +60,7 @@ struct Outbox {
         byteCount += frame.readableBytes
         if frame.readableBytes >= Self.shareThreshold {
             seal()
-            sealed.append(.shared(frame))
+            sealed.append((.shared(frame), true))
         } else {
             let frames = frames(thread)
             frames.append(frame)
@@ -72,14 +76,15 @@ struct Outbox {
         return frames
     }
 
-    private mutating func seal() {
-        if let frames = tail.take() { sealed.append(.frames(frames)) }
+    private mutating func seal(endsFrame: Bool = true) {
+        if let frames = tail.take() { sealed.append((.frames(frames), endsFrame)) }
     }
 
     /// Takes the next bytes to write.
     @inline(__always)
     mutating func next() -> Piece? {
-        if let piece = sealed.popFirst() {
+        if let (piece, endsFrame) = sealed.popFirst() {
+            isInsideFrame = !endsFrame
             switch piece {
             case .frames(let frames): byteCount -= frames.count
             case .shared(let bytes): byteCount -= bytes.readableBytes

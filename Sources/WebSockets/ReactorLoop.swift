@@ -54,6 +54,8 @@ final class ReactorLoop: ThreadLoop, @unchecked Sendable {
 
     // MARK: Any thread
 
+    var now: NIODeadline { .now() }
+
     var isCurrent: Bool { threadID.load(ordering: .relaxed) == UInt(pthread_self()) }
 
     func execute(_ body: @escaping @Sendable () -> Void) {

@@ -10,7 +10,7 @@ final class ServerCore: Sendable {
     typealias Responder = @Sendable (ServerRequest) async throws -> ServerResponse
 
     let configuration: WebSocketServer.Configuration
-    let statistics = Statistics()
+    let statistics = Statistics(role: .server)
     /// Tasks of handlers that have begun and not ended.
     let tasks = TaskRegistry()
     private let routes = Mutex<[Route]>([])

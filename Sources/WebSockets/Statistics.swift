@@ -12,7 +12,7 @@ struct Tally {
     var bytesSent = 0
     var sendsDropped = 0
 
-    var isDirty: Bool { messagesReceived | messagesSent | sendsDropped != 0 }
+    var isDirty: Bool { messagesReceived | messagesSent | bytesSent | sendsDropped != 0 }
 
     mutating func publish(to statistics: Statistics) {
         statistics.add(self)
@@ -21,6 +21,8 @@ struct Tally {
 }
 
 /// The counts of a server or a client, under the names that operators see.
+///
+/// Each has the dimension `role`: `server` or `client`, as a program may be both.
 ///
 /// | metric | kind | what |
 /// |---|---|---|
@@ -35,12 +37,32 @@ final class Statistics: Sendable {
     private let received = Atomic<Int>(0)
     private let sent = Atomic<Int>(0)
     private let total = Atomic<Int>(0)
-    private let openGauge = Gauge(label: "duplex_connections_open")
-    private let messagesReceived = Counter(label: "duplex_messages_received_total")
-    private let bytesReceived = Counter(label: "duplex_bytes_received_total")
-    private let messagesSent = Counter(label: "duplex_messages_sent_total")
-    private let bytesSent = Counter(label: "duplex_bytes_sent_total")
-    private let sendsDropped = Counter(label: "duplex_sends_dropped_total")
+    private let factory: any MetricsFactory
+    private let role: (String, String)
+    /// Counted up and down rather than set, so that two servers in one program add up.
+    private let openMeter: Meter
+    private let messagesReceived: Counter
+    private let bytesReceived: Counter
+    private let messagesSent: Counter
+    private let bytesSent: Counter
+    private let sendsDropped: Counter
+
+    /// Makes counts of one role's connections.
+    ///
+    /// - Parameter factory: where they are published; what swift-metrics is bootstrapped with if nil.
+    init(role: Role, factory: (any MetricsFactory)? = nil) {
+        let factory = factory ?? MetricsSystem.factory
+        let role = ("role", role == .server ? "server" : "client")
+        func counter(_ name: String) -> Counter { Counter(label: "duplex_\(name)_total", dimensions: [role], factory: factory) }
+        self.factory = factory
+        self.role = role
+        openMeter = Meter(label: "duplex_connections_open", dimensions: [role], factory: factory)
+        messagesReceived = counter("messages_received")
+        bytesReceived = counter("bytes_received")
+        messagesSent = counter("messages_sent")
+        bytesSent = counter("bytes_sent")
+        sendsDropped = counter("sends_dropped")
+    }
 
     /// What can be read at any time.
     var snapshot: (open: Int, total: Int, received: Int, sent: Int) {
@@ -62,17 +84,20 @@ final class Statistics: Sendable {
 
     func opened() {
         total.add(1, ordering: .relaxed)
-        openGauge.record(open.add(1, ordering: .relaxed).newValue)
+        open.add(1, ordering: .relaxed)
+        openMeter.increment()
     }
 
     func closed(_ code: CloseCode) {
-        openGauge.record(open.subtract(1, ordering: .relaxed).newValue)
+        open.subtract(1, ordering: .relaxed)
+        openMeter.decrement()
         // The peer picks the code; labels stay few all the same.
         let label = code.rawValue < 3000 ? code.description : code.rawValue < 4000 ? "3xxx" : "4xxx"
-        Counter(label: "duplex_closes_total", dimensions: [("code", label)]).increment()
+        Counter(label: "duplex_closes_total", dimensions: [role, ("code", label)], factory: factory).increment()
     }
 
     func refused(status: Int) {
-        Counter(label: "duplex_handshakes_refused_total", dimensions: [("status", String(status))]).increment()
+        let dimensions = [role, ("status", String(status))]
+        Counter(label: "duplex_handshakes_refused_total", dimensions: dimensions, factory: factory).increment()
     }
 }

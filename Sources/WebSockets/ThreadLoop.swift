@@ -6,6 +6,8 @@ import NIOCore
 protocol ThreadLoop: AnyObject, Sendable {
     /// Whether the caller runs on the thread.
     var isCurrent: Bool { get }
+    /// The time, from a clock that only goes forward.
+    var now: NIODeadline { get }
     /// Does something on the thread, later.
     func execute(_ body: @escaping @Sendable () -> Void)
     /// Does something on the thread at a time, unless it is cancelled before; called on the thread.
@@ -26,6 +28,8 @@ final class NIOLoop: ThreadLoop {
     init(_ eventLoop: any EventLoop) { self.eventLoop = eventLoop }
 
     var isCurrent: Bool { eventLoop.inEventLoop }
+
+    var now: NIODeadline { eventLoop.now }
 
     func execute(_ body: @escaping @Sendable () -> Void) { eventLoop.execute(body) }
 

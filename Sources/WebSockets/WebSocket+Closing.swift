@@ -31,10 +31,15 @@ extension WebSocket {
 
     /// Waits until the connection has ended, and says how.
     public nonisolated(nonsending) func waitUntilClosed() async -> Closure {
-        await withCheckedContinuation { continuation in
+        // The thread may have ended with its server by now.
+        if let closure = endedClosure { return closure }
+        return await withCheckedContinuation { continuation in
             thread.perform { self.park(continuation) }
         }
     }
+
+    /// How the connection ended, once it has: written before `readyState` turns to closed, and never after.
+    private var endedClosure: Closure? { readyState == .closed ? finalClosure : nil }
 
     private func park(_ continuation: CheckedContinuation<Closure, Never>) {
         if transport == nil, let closure = connection.closure {
@@ -86,12 +91,21 @@ extension WebSocket {
         append(.close, ByteBuffer(bytes: payload))
         closeDeadline = Timestamp(thread.now).advanced(by: configuration.closeTimeout)
         keepalive = nil
-        deferred = []
-        deferredBytes = 0
+        dropDeferred()
         armTimer()
         // Nobody may be taking messages any more; the peer's close frame and the end of TCP must be read all the same.
         inbox?.readOn(self)
+        wakeAllWaiters()
+    }
+
+    private func dropDeferred() {
+        deferred = []
+        deferredBytes = 0
+    }
+
+    private func wakeAllWaiters() {
         sendWaiters.resumeAll()
+        pieceWaiters.resumeAll()
     }
 
     /// Puts a control frame into the outbox, whatever the connection's state.
@@ -135,8 +149,11 @@ extension WebSocket {
         guard transport != nil else { return }
         connection.disconnected(by: .remote)
         transport = nil
+        outbox.removeAll()
+        dropDeferred()
+        updateQueuedBytes()
+        finalClosure = connection.closure
         readyState = .closed
-        queuedBytes.store(0, ordering: .relaxed)
         timer?.cancel()
         timer = nil
         thread.remove(self)
@@ -148,12 +165,11 @@ extension WebSocket {
 
     private func settle(_ closure: Closure) {
         inbox?.finish(closeResult)
-        sendWaiters.resumeAll()
+        wakeAllWaiters()
         for ping in pings { ping.continuation?.resume(throwing: closedError(closure)) }
         pings = []
         for waiter in closeWaiters { waiter.resume(returning: closure) }
         closeWaiters = []
-        outbox.removeAll()
         assembly = nil
         let handler = handler
         self.handler = nil

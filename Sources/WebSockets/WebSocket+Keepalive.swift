@@ -9,7 +9,9 @@ import WebSocketCore
 struct PendingPing {
     let payload: UInt64
     let sentAt: NIODeadline
-    let continuation: CheckedContinuation<Duration, any Error>?
+    /// Nil for the keepalive's, and for one whose task was cancelled.
+    var continuation: CheckedContinuation<Duration, any Error>?
+    let wait: Wait?
 }
 
 /// Fresh mask keys: RFC 6455 §5.3 wants each "derived from a strong source of entropy", so that nobody who chooses the payload can
@@ -30,24 +32,40 @@ extension WebSocket {
     /// Sends a ping and waits for its pong (RFC 6455 §5.5.2).
     ///
     /// - Returns: the round-trip time.
-    /// - Throws: `UsageError` after a close; `ConnectionClosed` if the connection ends first.
+    /// - Throws: `UsageError` after a close; `ConnectionClosed` if the connection ends first; `CancellationError` if the task is
+    ///   cancelled, as nothing else ends the wait for a peer that goes on talking but answers no ping.
     @discardableResult
     public nonisolated(nonsending) func ping() async throws -> Duration {
-        try await withCheckedThrowingContinuation { continuation in
-            thread.perform { self.sendPing(continuation) }
+        guard readyState == .open else { throw UsageError(.sendAfterClose) }
+        let wait = Wait()
+        return try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                thread.perform { self.sendPing(continuation, wait) }
+            }
+        } onCancel: {
+            wait.cancel()
+            thread.performLater { self.cancelPing(wait) }
         }
     }
 
     // MARK: Pings of ours
 
-    private func sendPing(_ continuation: CheckedContinuation<Duration, any Error>?) {
+    private func sendPing(_ continuation: CheckedContinuation<Duration, any Error>?, _ wait: Wait? = nil) {
+        if wait?.isCancelled == true { return continuation?.resume(throwing: CancellationError()) ?? () }
         guard connection.state == .open, transport != nil else {
             continuation?.resume(throwing: UsageError(.sendAfterClose))
             return
         }
         let payload = UInt64.random(in: .min ... .max)
-        pings.append(PendingPing(payload: payload, sentAt: .now(), continuation: continuation))
+        // Those that nobody awaits give way to the new one: a peer that answers none would otherwise have us keep them all.
+        pings.removeAll { $0.continuation == nil }
+        pings.append(PendingPing(payload: payload, sentAt: thread.exactNow, continuation: continuation, wait: wait))
         append(.ping, ByteBuffer(integer: payload))
+    }
+
+    private func cancelPing(_ wait: Wait) {
+        guard let index = pings.firstIndex(where: { $0.wait === wait }) else { return }
+        pings[index].continuation.take()?.resume(throwing: CancellationError())
     }
 
     /// A pong answers its ping and, as §5.5.3 lets a peer answer only the most recent, all that went before it.
@@ -56,7 +74,7 @@ extension WebSocket {
         guard bytes.count == 8 else { return }
         let payload = bytes.reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         guard let index = pings.firstIndex(where: { $0.payload == payload }) else { return }
-        let now = NIODeadline.now()
+        let now = thread.exactNow
         let answered = pings[...index]
         pings.removeFirst(index + 1)
         for ping in answered {
@@ -86,6 +104,7 @@ extension WebSocket {
         guard let payload = heldPong.take(), connection.state == .open else { return }
         let header = FrameHeader(opcode: .pong, payloadLength: payload.readableBytes, maskKey: nextMaskKey())
         transport?.write(.shared(ByteBuffer(header, payload)))
+        bytesWritten += header.encodedLength + payload.readableBytes
     }
 
     // MARK: The timer
@@ -97,22 +116,42 @@ extension WebSocket {
         checkKeepalive()
     }
 
+    /// Looks whether the peer is still there, by two rules:
+    ///
+    /// - It was silent for `interval`, and then for `timeout` after a ping. While this end itself does not read, be it that the program
+    ///   does not take the messages or that the peer does not take the answers, no pong can be seen, and silence proves nothing.
+    /// - It has taken nothing of what waits for it for `interval + timeout`, whatever it sends: a peer that never reads would otherwise
+    ///   keep the connection and its queue for ever. Time in which this program keeps the peer waiting does not count: the peer may not
+    ///   read because it waits for us.
+    ///
+    /// What waited and has left is a sign of life, too: the system's buffer was full, so room in it means that the peer's system took
+    /// something. A ping behind a long queue on a slow line therefore cuts nobody off.
     private func checkKeepalive() {
-        guard keepalive != nil else { return armTimer() }
-        let action = keepalive?.check(at: Timestamp(thread.now), isReadingPaused: inbox?.isPaused == true)
-        switch action {
-        case .wait(let moment): armTimer(keepaliveAt: moment)
+        guard keepalive != nil, let settings = configuration.keepalive else { return armTimer() }
+        let now = Timestamp(thread.now)
+        updateQueuedBytes()
+        let finding = stallWatch.look(
+            at: now, waiting: waitingBytes, sent: bytesWritten - transportBytes, isExcused: keepsPeerWaiting)
+        if finding.hasMoved { keepalive?.heard(at: now) }
+        let stallEnd = finding.stalledSince?.advanced(by: settings.interval + settings.timeout)
+        if let stallEnd, now >= stallEnd {
+            return giveUp("the peer took nothing of the \(waitingBytes) bytes that wait for it for \(settings.interval + settings.timeout)")
+        }
+        switch keepalive?.check(at: now, isReadingPaused: inbox?.isPaused == true || isReadingHeldUp) {
+        case .wait(let moment): armTimer(keepaliveAt: Swift.min(moment, stallEnd ?? moment))
         case .ping(let moment):
             sendPing(nil)
-            armTimer(keepaliveAt: moment)
-        case .dead: giveUp()
+            armTimer(keepaliveAt: Swift.min(moment, stallEnd ?? moment))
+        case .dead: giveUp("the peer was silent for \(settings.interval) and did not answer a ping within \(settings.timeout)")
         case nil: break
         }
     }
 
-    private func giveUp() {
-        guard let settings = configuration.keepalive else { return }
-        let cause = NetworkError("the peer was silent for \(settings.interval) and did not answer a ping within \(settings.timeout)")
+    /// Whether this program, rather than the peer, holds up what goes on: messages wait to be taken, and nobody waits to send.
+    private var keepsPeerWaiting: Bool { inbox?.isPaused == true && sendWaiters.isEmpty && pieceWaiters.isEmpty }
+
+    private func giveUp(_ what: String) {
+        let cause = NetworkError(what)
         logger.info("cutting the connection: \(cause)", metadata: ["peer": "\(peerDescription)"])
         cut(cause)
     }

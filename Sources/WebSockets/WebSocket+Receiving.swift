@@ -10,6 +10,7 @@ extension WebSocket {
         keepalive?.heard(at: Timestamp(thread.now))
         inbox?.beginBurst(heldBytes: buffer.storageCapacity)
         let start = buffer.readerIndex
+        let waitedBefore = outbox.byteCount + deferredBytes
         buffer.withVeryUnsafeBytes { storage in
             // The bytes come fresh from the socket or the TLS engine, and this is the only place that reads them: unmasking them where
             // they lie changes nothing that anybody else sees, although the buffer pool, too, holds a reference.
@@ -17,6 +18,7 @@ extension WebSocket {
                 mutating: UnsafeRawBufferPointer(rebasing: storage[start..<buffer.writerIndex]))
             receive(bytes, of: buffer, start: start)
         }
+        if inbox == nil && outbox.byteCount + deferredBytes > waitedBefore { hasAnsweredInRead = true }
     }
 
     @inline(__always)
@@ -84,7 +86,7 @@ extension WebSocket {
 
     // MARK: Back-pressure
 
-    /// Stops or resumes reading, as the inbox asks.
+    /// Stops or resumes reading, as the inbox or the outbox asks: a connection with an inbox leaves it to that.
     func setReadingPaused(_ isPaused: Bool) {
         assertOwned()
         if isPaused { transport?.pauseReading() } else { transport?.resumeReading() }

@@ -132,7 +132,7 @@ extension WebSocket {
 
     @inline(__always)
     func markDirty() {
-        queuedBytes.store(outbox.byteCount + deferredBytes, ordering: .relaxed)
+        storeQueuedBytes()
         guard !isDirty else { return }
         isDirty = true
         thread.markDirty(self)
@@ -144,51 +144,100 @@ extension WebSocket {
         guard let transport else { return }
         if transport.isWritable {
             sendHeldPong()
+            let waited = outbox.byteCount
             repeat {
-                while transport.isWritable, let piece = outbox.next() { transport.write(piece) }
+                while transport.isWritable || outbox.isInsideFrame, let piece = outbox.next() { transport.write(piece) }
                 transport.flush()
             } while transport.isWritable && !outbox.isEmpty
+            bytesWritten += waited - outbox.byteCount
         }
         updateQueuedBytes()
-        if !sendWaiters.isEmpty && queuedBytes.load(ordering: .relaxed) <= configuration.sendHighWaterMark / 2 {
-            sendWaiters.resumeAll()
-        }
+        wakeWaiters()
+        adjustReading()
         if connection.state == .closed { finishIfFlushed() }
     }
 
     /// The transport can take more.
     func transportBecameWritable() {
         thread.inTurn {
-            if !outbox.isEmpty || heldPong != nil || !sendWaiters.isEmpty { markDirty() }
+            if !outbox.isEmpty || heldPong != nil || isHeldUp { markDirty() }
         }
     }
 
     func updateQueuedBytes() {
-        queuedBytes.store(outbox.byteCount + deferredBytes + (transport?.bufferedBytes ?? 0), ordering: .relaxed)
+        transportBytes = transport?.bufferedBytes ?? 0
+        storeQueuedBytes()
     }
+
+    @inline(__always)
+    private func storeQueuedBytes() { queuedBytes.store(waitingBytes + deferredBytes, ordering: .relaxed) }
+
+    /// What waits in the outbox and, as last asked, in the transport.
+    var waitingBytes: Int { outbox.byteCount + transportBytes }
+
+    /// The bytes that must wait no longer before those who wait for room go on.
+    private var lowWaterMark: Int { configuration.sendHighWaterMark / 2 }
+
+    /// Whether a task or this connection's reading waits until less is to be sent.
+    private var isHeldUp: Bool { !sendWaiters.isEmpty || !pieceWaiters.isEmpty || isReadingHeldUp }
 
     // MARK: Waiting for room
 
     nonisolated(nonsending) func waitForRoom() async throws {
         while bufferedAmount > configuration.sendHighWaterMark {
             guard readyState == .open else { throw UsageError(.sendAfterClose) }
-            let wait = Wait()
-            try await withTaskCancellationHandler {
-                try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
-                    thread.perform { self.park(continuation, wait) }
-                }
-            } onCancel: {
-                wait.cancel()
-                thread.performLater { self.sendWaiters.cancel(wait) }
+            try await parkUntilRoom(isPiece: false)
+        }
+    }
+
+    /// Waits for room for a piece of a message: for what goes before it only. The messages that are held back go after its end, and to
+    /// wait for those would be to wait for ever.
+    nonisolated(nonsending) func waitForRoomForPiece() async throws { try await parkUntilRoom(isPiece: true) }
+
+    private nonisolated(nonsending) func parkUntilRoom(isPiece: Bool) async throws {
+        let wait = Wait()
+        try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+                thread.perform { self.park(continuation, wait, isPiece) }
+            }
+        } onCancel: {
+            wait.cancel()
+            thread.performLater {
+                self.sendWaiters.cancel(wait)
+                self.pieceWaiters.cancel(wait)
             }
         }
     }
 
-    private func park(_ continuation: CheckedContinuation<Void, any Error>, _ wait: Wait) {
+    private func park(_ continuation: CheckedContinuation<Void, any Error>, _ wait: Wait, _ isPiece: Bool) {
         updateQueuedBytes()
-        guard readyState == .open, queuedBytes.load(ordering: .relaxed) > configuration.sendHighWaterMark else {
-            return continuation.resume()
+        let waiting = isPiece ? waitingBytes : waitingBytes + deferredBytes
+        guard readyState == .open, waiting > configuration.sendHighWaterMark else { return continuation.resume() }
+        if isPiece { pieceWaiters.add(continuation, wait) } else { sendWaiters.add(continuation, wait) }
+    }
+
+    private func wakeWaiters() {
+        if !pieceWaiters.isEmpty && waitingBytes <= lowWaterMark { pieceWaiters.resumeAll() }
+        if !sendWaiters.isEmpty && waitingBytes + deferredBytes <= lowWaterMark { sendWaiters.resumeAll() }
+    }
+
+    // MARK: Answers nobody reads
+
+    /// Stops reading while a callback handler's answers back up, as awaiting `send` does for `for try await`.
+    ///
+    /// Only where reading is what fills the outbox: a subscriber whose outbox others fill is read on, and two ends that both send of
+    /// their own accord never wait for each other. What is paused sees no pong, nor the peer's close; see `checkKeepalive` for how long.
+    private func adjustReading() {
+        if isReadingHeldUp {
+            if waitingBytes + deferredBytes <= lowWaterMark || readyState != .open { holdUpReading(false) }
+        } else if hasAnsweredInRead && readyState == .open && waitingBytes + deferredBytes > configuration.sendHighWaterMark {
+            holdUpReading(true)
         }
-        sendWaiters.add(continuation, wait)
+        hasAnsweredInRead = false
+    }
+
+    private func holdUpReading(_ isHeldUp: Bool) {
+        isReadingHeldUp = isHeldUp
+        setReadingPaused(isHeldUp)
     }
 }

@@ -68,11 +68,26 @@ public final class WebSocket: @unchecked Sendable {
     @exclusivity(unchecked) var deferred: [Message] = []
     @exclusivity(unchecked) var deferredBytes = 0
     @exclusivity(unchecked) var sendWaiters = Waiters()
+    /// Those who wait for room for a piece.
+    @exclusivity(unchecked) var pieceWaiters = Waiters()
+    /// How many messages were begun that leave piece by piece.
+    @exclusivity(unchecked) var piecemealMessages = 0
+    /// All bytes that the transport was given; it may have taken them and not sent them yet.
+    @exclusivity(unchecked) var bytesWritten = 0
+    /// What of them the transport had not sent when it was last asked.
+    @exclusivity(unchecked) var transportBytes = 0
+    /// Whether the handler answered what the last read brought.
+    @exclusivity(unchecked) var hasAnsweredInRead = false
+    /// Whether reading waits until the answers of a callback handler have left.
+    @exclusivity(unchecked) var isReadingHeldUp = false
+    @exclusivity(unchecked) var stallWatch = StallWatch()
     var pings: [PendingPing] = []
     @exclusivity(unchecked) var keepalive: WebSocketCore.Keepalive?
     var closeDeadline: Timestamp?
     var timer: LoopTimer?
     var closeCause: (any Error)?
+    /// How it ended; any thread may read it once `readyState` is closed, as it is not written after that.
+    var finalClosure: Closure?
     var closeWaiters: [CheckedContinuation<Closure, Never>] = []
     @exclusivity(unchecked) var maskKeys = MaskKeys()
     let openedAt: NIODeadline

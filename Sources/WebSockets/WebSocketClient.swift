@@ -12,7 +12,7 @@ import WebSocketCore
 /// callbacks; and `sessions`, which connects anew whenever a connection has ended.
 public enum WebSocketClient {
     /// What all the client's connections of this process are counted in.
-    static let statistics = Statistics()
+    static let statistics = Statistics(role: .client)
 
     /// Connects, runs the closure with the connection, and closes it.
     ///

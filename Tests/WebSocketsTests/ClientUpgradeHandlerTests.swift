@@ -212,7 +212,7 @@ private final class Session {
             self.agreement = agreement
             let socket = WebSocket(
                 .init(request: handshake.request, logger: .init(label: "test")), role: .client, configuration: .init(),
-                thread: EventThread(eventLoop: channel.eventLoop), inbox: nil)
+                thread: EventThread(eventLoop: channel.eventLoop, statistics: Statistics(role: .client)), inbox: nil)
             try? channel.pipeline.syncOperations.addHandler(NIOTransport(socket: socket, handler: handler))
         case .refused(let response, let body, let isTruncated): refusal = (response, body, isTruncated)
         case .failed(let error): failure = error

@@ -1,0 +1,116 @@
+// What waits to be sent: collected, passed on, and never cut between a header and its payload.
+
+import MetricsTestKit
+import NIOCore
+import NIOEmbedded
+import Testing
+import WebSocketCore
+
+@testable import WebSockets
+
+@Suite struct OutboxTests {
+    private let thread = EventThread(eventLoop: EmbeddedEventLoop(), statistics: Statistics(role: .server, factory: TestMetrics()))
+
+    @Test func collectsSmallFramesInOneBuffer() {
+        var outbox = Outbox()
+        append(&outbox, .text, "ab")
+        append(&outbox, .binary, "c")
+        #expect(outbox.byteCount == 7)
+        #expect(outbox.next().map { Array($0.readableBytesView) } == [0x81, 2, 0x61, 0x62, 0x82, 1, 0x63])
+        #expect(outbox.isEmpty)
+        #expect(outbox.next() == nil)
+    }
+
+    @Test func masksTheFramesOfAClient() {
+        var outbox = Outbox()
+        append(&outbox, .text, "ab")
+        outbox.append(FrameHeader(opcode: .text, payloadLength: 5, maskKey: 0x3700_FF01), ByteBuffer(string: "Hello"), thread)
+        let bytes = outbox.next().map { Array($0.readableBytesView) } ?? []
+        #expect(bytes.prefix(4) == [0x81, 2, 0x61, 0x62])
+        let key = Array(bytes[6..<10])
+        #expect(Set(key) == [0x37, 0x00, 0xFF, 0x01])
+        #expect(bytes[10...].enumerated().map { $1 ^ key[$0 % 4] } == Array("Hello".utf8))
+    }
+
+    @Test func passesALargePayloadOnUncopied() {
+        var outbox = Outbox()
+        let payload = ByteBuffer(repeating: 7, count: Outbox.shareThreshold)
+        append(&outbox, .text, "a")
+        outbox.append(FrameHeader(opcode: .binary, payloadLength: payload.readableBytes), payload, thread)
+        let header = outbox.next()
+        #expect(header?.readableBytes == 7)
+        #expect(outbox.isInsideFrame)
+        let passedOn = outbox.next()
+        #expect(!outbox.isInsideFrame)
+        #expect(passedOn.map(address) == address(payload))
+        #expect(outbox.isEmpty)
+    }
+
+    @Test func copiesAPayloadThatIsMasked() {
+        var outbox = Outbox()
+        let payload = ByteBuffer(repeating: 7, count: Outbox.shareThreshold)
+        outbox.append(FrameHeader(opcode: .binary, payloadLength: payload.readableBytes, maskKey: 1), payload, thread)
+        #expect(outbox.next()?.readableBytes == 8 + payload.readableBytes)
+        #expect(!outbox.isInsideFrame)
+        #expect(payload == ByteBuffer(repeating: 7, count: Outbox.shareThreshold))
+    }
+
+    @Test func sharesALargeFrameThatWasEncodedBefore() {
+        var outbox = Outbox()
+        let prepared = PreparedMessage(.binary(ByteBuffer(repeating: 7, count: Outbox.shareThreshold)))
+        append(&outbox, .text, "a")
+        outbox.append(encoded: prepared.frame, thread)
+        #expect(outbox.next()?.readableBytes == 3)
+        #expect(!outbox.isInsideFrame)
+        #expect(outbox.next().map(address) == address(prepared.frame))
+    }
+
+    @Test func sealsABufferThatHasGrownLong() {
+        var outbox = Outbox()
+        for _ in 0..<3 { append(&outbox, .binary, String(repeating: "x", count: 30_000)) }
+        append(&outbox, .binary, "y")
+        #expect(outbox.next()?.readableBytes == 90_012)
+        #expect(outbox.next()?.readableBytes == 3)
+    }
+
+    @Test func forgetsWhatWaits() {
+        var outbox = Outbox()
+        append(&outbox, .text, "a")
+        append(&outbox, .binary, String(repeating: "x", count: 40_000))
+        outbox.removeAll()
+        #expect(outbox.isEmpty)
+        #expect(outbox.next() == nil)
+    }
+
+    @Test func givesWhatWasPutInAtAnyOrderOfPuttingAndTaking() throws {
+        let seed = UInt64.random(in: 0 ... .max)
+        var random = SeededGenerator(seed: seed)
+        var outbox = Outbox()
+        var (put, taken): ([UInt8], [UInt8]) = ([], [])
+        for _ in 0..<400 {
+            let length = [0, 1, 125, 126, 5000, 32_767, 32_768, 70_000].randomElement(using: &random) ?? 0
+            let payload = ByteBuffer(repeating: .random(in: 0...255, using: &random), count: length)
+            switch Int.random(in: 0..<5, using: &random) {
+            case 0, 1:
+                outbox.append(FrameHeader(opcode: .binary, payloadLength: length), payload, thread)
+                put += WireFrame.binary(Array(payload.readableBytesView)).encoded(masked: false)
+            case 2:
+                outbox.append(encoded: PreparedMessage(.binary(payload)).frame, thread)
+                put += WireFrame.binary(Array(payload.readableBytesView)).encoded(masked: false)
+            default:
+                taken += outbox.next().map { Array($0.readableBytesView) } ?? []
+            }
+            try #require(outbox.byteCount == put.count - taken.count, "seed \(seed)")
+        }
+        while let buffer = outbox.next() { taken += buffer.readableBytesView }
+        #expect(taken == put, "seed \(seed)")
+    }
+
+    private func append(_ outbox: inout Outbox, _ opcode: Opcode, _ text: String) {
+        outbox.append(FrameHeader(opcode: opcode, payloadLength: text.utf8.count), ByteBuffer(string: text), thread)
+    }
+
+    private func address(_ buffer: ByteBuffer) -> UnsafeRawPointer? {
+        buffer.withUnsafeReadableBytes { $0.baseAddress }
+    }
+}
