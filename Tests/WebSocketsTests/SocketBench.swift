@@ -27,6 +27,7 @@ final class NotingTransport: Transport {
     var highWaterMark = 65_536
     weak var socket: WebSocket?
     private var whenFlushed: (() -> Void)?
+    private var isBackedUp = false
 
     /// What the peer has seen.
     var seen: [UInt8] { Array(written.prefix(taken)) }
@@ -36,20 +37,23 @@ final class NotingTransport: Transport {
     func write(_ bytes: ByteBuffer) {
         written += bytes.readableBytesView
         writes += 1
+        isBackedUp = isBackedUp || !isWritable
     }
 
     func flush() {
         flushes += 1
         taken = min(written.count, room)
         if bufferedBytes == 0 { whenFlushed.take()?() }
+        if isBackedUp && isWritable {
+            isBackedUp = false
+            socket?.transportBecameWritable()
+        }
     }
 
     /// Has the peer take more.
     func take(_ more: Int = .max) {
-        let wasWritable = isWritable
         room = more == .max ? .max : max(room == .max ? taken : room, taken) + more
         flush()
-        if !wasWritable && isWritable { socket?.transportBecameWritable() }
     }
 
     /// Has the peer take nothing from now on.

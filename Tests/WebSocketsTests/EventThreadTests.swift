@@ -1,0 +1,135 @@
+// The turns of a thread: what arrived, the tasks it woke, one write.
+
+import NIOCore
+import NIOPosix
+import Testing
+import WebSocketCore
+
+@testable import WebSockets
+
+@Suite(.timeLimit(.minutes(1))) struct EventThreadTests {
+    // MARK: Turns
+
+    @Test func tasksThatWereWokenRunBeforeTheTurnsWrite() throws {
+        let bench = SocketBench()
+        bench.begin { socket in
+            for try await message in socket {
+                // Each of these suspends, and is resumed in the same turn.
+                await Task.yield()
+                try await socket.send(message)
+            }
+        }
+        bench.thread.beginTurn()
+        bench.socket.receive(ByteBuffer(bytes: WireFrame.text("a").encoded(masked: true)))
+        #expect(bench.transport.flushes == 0)
+        bench.thread.endTurn()
+        #expect(bench.transport.seen == WireFrame.text("a").encoded(masked: false))
+    }
+
+    @Test func aTurnInsideATurnIsPartOfIt() throws {
+        let bench = SocketBench()
+        bench.thread.inTurn {
+            bench.socket.trySend(.text("a"))
+            bench.thread.inTurn { bench.socket.trySend(.text("b")) }
+            bench.thread.perform { bench.socket.trySend(.text("c")) }
+            #expect(bench.transport.writes == 0)
+        }
+        #expect(bench.transport.writes == 1)
+        #expect(try bench.frames == [.text("a"), .text("b"), .text("c")])
+    }
+
+    @Test func whatIsSentOutsideATurnLeavesInTheNext() throws {
+        let bench = SocketBench()
+        bench.socket.trySend(.text("a"))
+        bench.socket.trySend(.text("b"))
+        #expect(bench.transport.writes == 0)
+        bench.run()
+        #expect(bench.transport.writes == 1)
+    }
+
+    @Test func laterMeansAfterTheTurn() {
+        let bench = SocketBench()
+        let order = Box<[String]>([])
+        bench.thread.inTurn {
+            bench.thread.performLater { order.change { $0.append("later") } }
+            order.change { $0.append("now") }
+        }
+        #expect(order.value == ["now"])
+        bench.run()
+        #expect(order.value == ["now", "later"])
+    }
+
+    @Test func tasksThatWakeEachOtherDoNotStarveTheSockets() {
+        let bench = SocketBench()
+        let rounds = Box(0)
+        let spinning = bench.prepare { _ in
+            for _ in 0..<3000 {
+                rounds.change { $0 += 1 }
+                await Task.yield()
+            }
+        }
+        bench.socket.trySend(.text("a"))
+        bench.thread.endTurn()
+        #expect(rounds.value == 1024)
+        #expect(bench.transport.flushes == 1)
+        bench.run()
+        #expect(spinning.value != nil)
+        #expect(rounds.value == 3000)
+    }
+
+    @Test func tasksRunOnTheThreadWhereverTheyAreBegun() async throws {
+        let loop = MultiThreadedEventLoopGroup.singleton.any()
+        let bench = try await loop.submit { SocketBench(on: loop) }.get()
+        let (isThere, isThereAfterAwait) = await Task(executorPreference: bench.socket.executor) {
+            let isThere = loop.inEventLoop
+            try? await bench.socket.send("a")
+            await Task.yield()
+            return (isThere, loop.inEventLoop)
+        }.value
+        #expect(isThere && isThereAfterAwait)
+    }
+
+    // MARK: Buffers
+
+    @Test func aBufferThatWasWrittenIsFilledAgainAndNeverChangesWhatWasWritten() {
+        let thread = SocketBench().thread
+        var buffer = thread.takeBuffer()
+        buffer.writeString("written")
+        thread.giveBack(buffer)
+        var next = thread.takeBuffer()
+        #expect(next.readableBytes == 0)
+        next.writeString("another")
+        #expect(buffer == ByteBuffer(string: "written"))
+    }
+
+    @Test func aLargeBufferIsNotKept() {
+        let thread = SocketBench().thread
+        thread.giveBack(ByteBuffer(repeating: 1, count: 100_000))
+        #expect(thread.takeBuffer().storageCapacity < 10_000)
+    }
+
+    // MARK: Connections
+
+    @Test func knowsTheOpenConnectionsWhateverTheOrderOfTheirEnds() {
+        let benches = (0..<3).map { _ in SocketBench() }
+        let thread = benches[0].thread
+        for bench in benches[1...] { thread.add(bench.socket) }
+        #expect(thread.openSockets.count == 3)
+        thread.remove(benches[0].socket)
+        thread.remove(benches[2].socket)
+        #expect(thread.openSockets.map(ObjectIdentifier.init) == [ObjectIdentifier(benches[1].socket)])
+        thread.remove(benches[1].socket)
+        #expect(thread.openSockets.isEmpty)
+        for bench in benches { bench.socket.slot = 0 }
+    }
+
+    @Test func publishesWhatHappenedAtTheEndOfATurn() throws {
+        let bench = SocketBench(handler: ClosureHandler(whenReceived: { message, socket in socket.trySend(message) }))
+        bench.thread.beginTurn()
+        bench.socket.receive(ByteBuffer(bytes: WireFrame.text("abc").encoded(masked: true)))
+        #expect(bench.thread.statistics.snapshot.received == 0)
+        bench.thread.endTurn()
+        #expect(bench.thread.statistics.snapshot.received == 1)
+        #expect(bench.thread.statistics.snapshot.sent == 1)
+    }
+}

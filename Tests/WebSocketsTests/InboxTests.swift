@@ -1,0 +1,171 @@
+// What has arrived and waits for the program: in order, bounded, and every wait ended once.
+
+import NIOCore
+import Testing
+import WebSocketCore
+
+@testable import WebSockets
+
+@Suite struct InboxTests {
+    // MARK: In and out
+
+    @Test func keepsMessagesInOrderUntilAskedFor() {
+        let bench = SocketBench()
+        for text in ["a", "b", "c"] { bench.receive(.text(text)) }
+        let texts = bench.begin { socket in
+            var messages = socket.makeAsyncIterator()
+            return try await [messages.next()?.text, messages.next()?.text, messages.next()?.text]
+        }
+        #expect(texts.value == ["a", "b", "c"])
+    }
+
+    @Test func givesAMessageToWhoeverWaits() {
+        let bench = SocketBench()
+        let message = bench.begin { try await next($0) }
+        #expect(!message.hasEnded)
+        bench.receive(.text("a"))
+        #expect(message.value == .text("a"))
+    }
+
+    @Test func allowsOneWaitAtATime() {
+        let bench = SocketBench()
+        let first = bench.begin { try await next($0) }
+        let second = bench.begin { try await next($0) }
+        #expect(second.error as? UsageError == UsageError(.concurrentIteration))
+        bench.receive(.text("a"))
+        #expect(first.value == .text("a"))
+        #expect(bench.begin { try await next($0, fromElsewhere: true) }.hasEnded == false)
+        #expect(bench.begin { try await next($0, fromElsewhere: true) }.error as? UsageError == UsageError(.concurrentIteration))
+    }
+
+    // MARK: Back-pressure
+
+    @Test func stopsReadingAboveItsLimitAndGoesOnAtHalf() {
+        var configuration = ConnectionConfiguration.quiet
+        configuration.maxUnreadBytes = 100_000
+        let bench = SocketBench(configuration)
+        let payload = [UInt8](repeating: 1, count: 20_000)
+        // Each costs its payload, what the read holds in memory (32 KiB) and an overhead: 52,832.
+        bench.receive(.binary(payload))
+        #expect(bench.transport.isReading)
+        bench.receive(.binary(payload))
+        #expect(!bench.transport.isReading)
+        bench.receive(.binary(payload))
+        #expect(bench.transport.pauses == 1)
+        _ = bench.begin { try await next($0) }
+        _ = bench.begin { try await next($0) }
+        #expect(!bench.transport.isReading)
+        #expect(bench.begin { try await next($0) }.value??.payload.readableBytes == 20_000)
+        #expect(bench.transport.isReading)
+    }
+
+    @Test func countsTheMemoryThatSmallMessagesKeepAlive() {
+        var configuration = ConnectionConfiguration.quiet
+        configuration.maxUnreadBytes = 10_000
+        let bench = SocketBench(configuration)
+        // One byte of payload, in a read that holds 4 KiB.
+        var read = ByteBufferAllocator().buffer(capacity: 4096)
+        read.writeBytes(WireFrame.binary([1]).encoded(masked: true))
+        for _ in 0..<2 { bench.thread.inTurn { bench.socket.receive(read) } }
+        #expect(bench.transport.isReading)
+        bench.thread.inTurn { bench.socket.receive(read) }
+        #expect(!bench.transport.isReading)
+    }
+
+    @Test func chargesAReadOnceForAllItsMessages() {
+        let inbox = Inbox(limit: 10_000)
+        let bench = SocketBench()
+        inbox.beginBurst(heldBytes: 9000)
+        for _ in 0..<5 { inbox.add(.text("x"), from: bench.socket) }
+        #expect(!inbox.isPaused)
+        inbox.beginBurst(heldBytes: 9000)
+        inbox.add(.text("x"), from: bench.socket)
+        #expect(inbox.isPaused)
+    }
+
+    // MARK: Ends
+
+    @Test func givesWhatIsQueuedBeforeTheEnd() {
+        let bench = SocketBench()
+        bench.receive(WireFrame.text("a").encoded(masked: true) + WireFrame.close(1000).encoded(masked: true))
+        let texts = bench.begin { socket in
+            var texts: [String?] = []
+            for try await message in socket { texts.append(message.text) }
+            return texts
+        }
+        #expect(texts.value == ["a"])
+    }
+
+    @Test func throwsAtTheEndOfABrokenConnectionAndEveryTimeAfter() {
+        let bench = SocketBench()
+        let waiting = bench.begin { try await next($0) }
+        bench.transport.terminate()
+        bench.run()
+        #expect((waiting.error as? ConnectionClosed)?.closure.code == .abnormalClosure)
+        #expect(bench.begin { try await next($0) }.error is ConnectionClosed)
+        #expect(bench.begin { try await next($0, fromElsewhere: true) }.error is ConnectionClosed)
+    }
+
+    @Test func forgetsWhatIsQueuedWhenThisEndCloses() {
+        let bench = SocketBench()
+        bench.receive(.text("a"))
+        bench.socket.close()
+        bench.receive(.text("b"))
+        bench.receive(.close(1000))
+        #expect(bench.begin { try await next($0) }.value == .some(nil))
+    }
+
+    @Test func readsOnAfterACloseWhateverIsQueued() {
+        var configuration = ConnectionConfiguration.quiet
+        configuration.maxUnreadBytes = 10
+        let bench = SocketBench(configuration)
+        bench.receive(.text("a"))
+        #expect(!bench.transport.isReading)
+        bench.socket.close()
+        #expect(bench.transport.isReading)
+    }
+
+    // MARK: Cancellation
+
+    @Test(arguments: [false, true]) func cancellationEndsAWaitAndLosesNothing(fromElsewhere: Bool) {
+        let bench = SocketBench()
+        let waiting = bench.begin { try await next($0, fromElsewhere: fromElsewhere) }
+        waiting.cancel()
+        bench.run()
+        #expect(waiting.error is CancellationError)
+        bench.receive(.text("a"))
+        #expect(bench.begin { try await next($0) }.value == .text("a"))
+    }
+
+    @Test(arguments: [false, true]) func aTaskThatIsCancelledAlreadyDoesNotWait(fromElsewhere: Bool) {
+        let bench = SocketBench()
+        let waiting = bench.prepare { try await next($0, fromElsewhere: fromElsewhere) }
+        waiting.cancel()
+        bench.run()
+        #expect(waiting.error is CancellationError)
+        bench.receive(.text("a"))
+        #expect(bench.begin { try await next($0) }.value == .text("a"))
+    }
+
+    /// A message and a cancellation cross; another task waits by the time the cancellation gets to the thread.
+    @Test(arguments: [(false, false), (false, true), (true, false), (true, true)])
+    func aLateCancellationDoesNotHitTheNextWait(first: Bool, second: Bool) {
+        let bench = SocketBench()
+        let early = bench.begin { try await next($0, fromElsewhere: first) }
+        let late = bench.prepare { try await next($0, fromElsewhere: second) }
+        bench.thread.inTurn { bench.socket.inbox?.add(.text("a"), from: bench.socket) }
+        early.cancel()
+        bench.run()
+        #expect(early.value == .text("a"))
+        #expect(!late.hasEnded)
+        bench.receive(.text("b"))
+        #expect(late.value == .text("b"))
+    }
+}
+
+/// The next message.
+@Sendable
+private func next(_ socket: WebSocket, fromElsewhere: Bool = false) async throws -> Message? {
+    guard let inbox = socket.inbox else { return nil }
+    return fromElsewhere ? try await inbox.nextFromElsewhere(socket) : try await inbox.next(socket)
+}

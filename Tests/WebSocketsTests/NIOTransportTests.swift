@@ -1,0 +1,141 @@
+// A connection's bytes on a NIO channel.
+
+import MetricsTestKit
+import NIOCore
+import NIOEmbedded
+import Testing
+import WebSocketCore
+
+@testable import WebSockets
+
+@Suite(.timeLimit(.minutes(1))) struct NIOTransportTests {
+    @Test func passesWhatArrivesAndWritesOnceARead() throws {
+        let bench = try ChannelBench(ClosureHandler(whenReceived: { message, socket in socket.trySend(message) }))
+        let frames = WireFrame.text("a").encoded(masked: true) + WireFrame.text("b").encoded(masked: true)
+        try bench.channel.writeInbound(ByteBuffer(bytes: frames))
+        let written = try bench.channel.readOutbound(as: ByteBuffer.self)
+        #expect(written.map { Array($0.readableBytesView) } == [0x81, 1, 0x61, 0x81, 1, 0x62])
+        #expect(try bench.channel.readOutbound(as: ByteBuffer.self) == nil)
+    }
+
+    @Test func holdsReadsBackWhilePausedAndForgetsNone() throws {
+        let bench = try ChannelBench(ClosureHandler())
+        bench.transport.pauseReading()
+        bench.channel.pipeline.read()
+        bench.channel.pipeline.read()
+        #expect(bench.reads.count == 0)
+        bench.transport.resumeReading()
+        #expect(bench.reads.count == 1)
+        bench.channel.pipeline.read()
+        #expect(bench.reads.count == 2)
+        bench.transport.resumeReading()
+        #expect(bench.reads.count == 2)
+    }
+
+    @Test func goesOnWhenTheChannelTakesMore() throws {
+        let bench = try ChannelBench(ClosureHandler())
+        bench.channel.isWritable = false
+        bench.socket.trySend(.text("waits"))
+        bench.channel.embeddedEventLoop.run()
+        #expect(try bench.channel.readOutbound(as: ByteBuffer.self) == nil)
+        bench.channel.isWritable = true
+        bench.channel.pipeline.fireChannelWritabilityChanged()
+        bench.channel.embeddedEventLoop.run()
+        #expect(try bench.channel.readOutbound(as: ByteBuffer.self)?.readableBytes == 7)
+    }
+
+    @Test func theEndOfTheChannelIsTheEndOfTheConnection() throws {
+        let closures = Box<[Closure]>([])
+        let bench = try ChannelBench(ClosureHandler(whenClosed: { closure in closures.change { $0.append(closure) } }))
+        try bench.channel.close().wait()
+        #expect(closures.value == [Closure(code: .abnormalClosure, initiator: .remote, isClean: false)])
+        #expect(!bench.transport.isWritable)
+        #expect(bench.transport.bufferedBytes == 0)
+    }
+
+    @Test func anErrorClosesTheChannelAndIsTheCause() throws {
+        struct Broken: Error {}
+        let bench = try ChannelBench(ClosureHandler())
+        bench.channel.pipeline.fireErrorCaught(Broken())
+        #expect(!bench.channel.isActive)
+        #expect((bench.socket.closeCause as? NetworkError)?.underlying is Broken)
+    }
+
+    @Test func terminateClosesTheChannel() throws {
+        let bench = try ChannelBench(ClosureHandler())
+        bench.socket.terminate()
+        #expect(!bench.channel.isActive)
+        #expect(bench.socket.readyState == .closed)
+    }
+
+    @Test func closesOnceAllIsWritten() throws {
+        let bench = try ChannelBench(ClosureHandler())
+        try bench.channel.writeInbound(ByteBuffer(bytes: WireFrame.close(1000).encoded(masked: true)))
+        #expect(try bench.channel.readOutbound(as: ByteBuffer.self).map { Array($0.readableBytesView) } == [0x88, 2, 0x03, 0xE8])
+        bench.channel.embeddedEventLoop.run()
+        #expect(!bench.channel.isActive)
+    }
+
+    @Test func endsItsSideAfterAFaultAndReadsOn() throws {
+        let bench = try ChannelBench(ClosureHandler())
+        try bench.channel.writeInbound(ByteBuffer(bytes: [0xC1, 0x80]))
+        bench.channel.embeddedEventLoop.run()
+        #expect(bench.reads.outputCloses == 1)
+        #expect(bench.channel.isActive)
+    }
+
+    // MARK: On real sockets
+
+    /// With marks below the channel's own, nothing but the channel's news of room wakes whoever waits to send.
+    @Test(arguments: [1, 1000, 30_000, 262_144]) func senderGoesOnWhateverTheHighWaterMark(mark: Int) async throws {
+        var configuration = WebSocketServer.Configuration(threads: 1)
+        configuration.connection.sendHighWaterMark = mark
+        let server = WebSocketServer(port: 0, configuration: configuration)
+        let payload = [UInt8](repeating: 5, count: 20_000)
+        let count = 500
+        server.webSocket("/") { socket in
+            for _ in 0..<count { try await socket.send(.binary(payload)) }
+        }
+        let running = Task { try await server.run() }
+        defer { running.cancel() }
+        let client = try await RawClient.connect(try await server.waitUntilListening())
+        try await client.upgrade("/")
+        let bytes = try await client.read(count * (payload.count + 4) + 4)
+        let frames = try WireFrame.all(in: bytes)
+        #expect(frames == [WireFrame](repeating: .binary(payload), count: count) + [.close(1000)])
+        try await client.channel.close()
+    }
+}
+
+/// A transport in an embedded channel.
+private final class ChannelBench {
+    let channel = EmbeddedChannel()
+    let socket: WebSocket
+    let transport: NIOTransport
+    let reads = Watcher()
+
+    init(_ handler: ClosureHandler) throws {
+        try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
+        let thread = EventThread(eventLoop: channel.eventLoop, statistics: Statistics(role: .server, factory: TestMetrics()))
+        socket = WebSocket(.test, role: .server, configuration: .quiet, thread: thread, inbox: nil)
+        transport = NIOTransport(socket: socket, handler: handler)
+        try channel.pipeline.syncOperations.addHandler(reads)
+        try channel.pipeline.syncOperations.addHandler(transport)
+        reads.count = 0
+    }
+
+    deinit { _ = try? channel.finish(acceptAlreadyClosed: true) }
+}
+
+/// Counts what the transport asks of the channel.
+private final class Watcher: ChannelOutboundHandler {
+    typealias OutboundIn = ByteBuffer
+    var count = 0
+    var outputCloses = 0
+
+    func read(context: ChannelHandlerContext) { count += 1 }
+
+    func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+        if mode == .output { outputCloses += 1 } else { context.close(mode: mode, promise: promise) }
+    }
+}

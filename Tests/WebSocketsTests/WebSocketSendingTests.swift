@@ -1,0 +1,275 @@
+// From the program to the transport: whole messages, in order, and no more in memory than was agreed on.
+
+import NIOCore
+import NIOPosix
+import Testing
+import WebSocketCore
+
+@testable import WebSockets
+
+@Suite(.timeLimit(.minutes(1))) struct WebSocketSendingTests {
+    // MARK: On the wire
+
+    @Test func sendsTextAndBinary() {
+        let bench = SocketBench()
+        bench.begin { socket in
+            try await socket.send("hi")
+            try await socket.send(.binary([1, 2]))
+        }
+        #expect(bench.transport.seen == [0x81, 2, 0x68, 0x69, 0x82, 2, 1, 2])
+    }
+
+    @Test func masksWhatAClientSends() throws {
+        let bench = SocketBench(role: .client)
+        for _ in 0..<3 { bench.begin { try await $0.send("hello") } }
+        #expect(try bench.frames == [.text("hello"), .text("hello"), .text("hello")])
+        let keys = Set([0, 11, 22].map { Array(bench.transport.seen[($0 + 2)..<($0 + 6)]) })
+        #expect(keys.count == 3)
+    }
+
+    @Test func everythingOfATurnLeavesInOneWrite() {
+        let echo = ClosureHandler(whenReceived: { message, socket in socket.trySend(message) })
+        let bench = SocketBench(handler: echo)
+        bench.receive((0..<100).flatMap { WireFrame.text("message \($0)").encoded(masked: true) })
+        #expect(bench.transport.writes == 1)
+        #expect(bench.transport.flushes == 1)
+    }
+
+    @Test func trySendSaysWhatBecameOfTheMessage() {
+        let bench = SocketBench()
+        #expect(bench.socket.trySend(.text("a")) == .sent)
+        bench.run()
+        bench.transport.stall()
+        #expect(bench.socket.trySend(.binary(ByteBuffer(repeating: 1, count: 100_000))) == .sent)
+        bench.run()
+        #expect(bench.socket.trySend(.text("b")) == .buffered)
+        bench.socket.close()
+        #expect(bench.socket.trySend(.text("c")) == .dropped)
+        #expect(bench.socket.trySend(PreparedMessage(.text("d"))) == .dropped)
+    }
+
+    @Test func preparedMessagesLeaveAsTheyWereFramed() throws {
+        let prepared = PreparedMessage(.text("to all"))
+        let server = SocketBench()
+        #expect(server.socket.trySend(prepared) == .sent)
+        server.run()
+        #expect(server.transport.seen == Array(prepared.frame.readableBytesView))
+        let client = SocketBench(role: .client)
+        client.socket.trySend(prepared)
+        client.run()
+        #expect(client.transport.seen[1] == 0x86)
+        #expect(try client.frames == [.text("to all")])
+    }
+
+    @Test func sendingAfterACloseIsAUsageError() throws {
+        let bench = SocketBench()
+        bench.socket.close()
+        #expect(bench.begin { try await $0.send("a") }.error as? UsageError == UsageError(.sendAfterClose))
+        bench.receive(.close(1000))
+        #expect(bench.begin { try await $0.send("a") }.error as? UsageError == UsageError(.sendAfterClose))
+        #expect(try bench.frames == [.close(1000)])
+    }
+
+    // MARK: A control frame never gets into a data frame
+
+    /// The header of a large payload fills the transport; a pong that was held back goes next, but not between the two.
+    @Test func nothingGoesBetweenAHeaderAndItsPayload() throws {
+        let bench = SocketBench()
+        bench.transport.stall()
+        let small = [UInt8](repeating: 1, count: 30_000)
+        let large = [UInt8](repeating: 2, count: 40_000)
+        bench.transport.highWaterMark = 50_000
+        // In one buffer: two small frames and the header of the large one, together over the transport's mark.
+        for payload in [small, small, large, small] { bench.socket.trySend(.binary(payload)) }
+        bench.run()
+        bench.receive(.ping([7]))
+        bench.take()
+        #expect(try bench.frames == [.binary(small), .binary(small), .binary(large), .pong([7]), .binary(small)])
+    }
+
+    @Test func aSlowReaderIsCutOffBetweenFrames() throws {
+        var configuration = ConnectionConfiguration.quiet
+        configuration.maxSendBuffer = 150_000
+        let bench = SocketBench(configuration)
+        bench.transport.stall()
+        bench.transport.highWaterMark = 50_000
+        let small = [UInt8](repeating: 1, count: 30_000)
+        let large = [UInt8](repeating: 2, count: 40_000)
+        for payload in [small, small, large] { bench.socket.trySend(.binary(payload)) }
+        bench.run()
+        #expect(bench.socket.trySend(.binary(large)) == .buffered)
+        #expect(bench.socket.trySend(.binary(large)) == .dropped)
+        bench.take()
+        #expect(try bench.frames.dropLast() == [.binary(small), .binary(small), .binary(large)])
+        #expect(try bench.frames.last == .close(1013, "reads too slowly"))
+    }
+
+    // MARK: Back-pressure
+
+    @Test func sendWaitsAboveTheHighMarkUntilTheLowOne() throws {
+        var configuration = ConnectionConfiguration.quiet
+        configuration.sendHighWaterMark = 100_000
+        let bench = SocketBench(configuration)
+        bench.transport.stall()
+        let message = Message.binary(ByteBuffer(repeating: 1, count: 40_000))
+        for _ in 0..<3 { #expect(bench.begin { try await $0.send(message) }.value != nil) }
+        let (first, second) = (bench.begin { try await $0.send("first") }, bench.begin { try await $0.send("second") })
+        #expect(bench.socket.bufferedAmount == 120_012)
+        bench.take(60_000)
+        #expect(!first.hasEnded)
+        bench.take(20_000)
+        #expect(first.value != nil)
+        #expect(second.value != nil)
+        bench.take()
+        #expect(try bench.frames.suffix(2) == [.text("first"), .text("second")])
+        #expect(bench.socket.bufferedAmount == 0)
+    }
+
+    @Test func cancellationEndsTheWaitAndSendsNothing() throws {
+        var configuration = ConnectionConfiguration.quiet
+        configuration.sendHighWaterMark = 10
+        let bench = SocketBench(configuration)
+        bench.transport.stall()
+        bench.begin { try await $0.send("more than ten bytes") }
+        let waiting = bench.begin { try await $0.send("never") }
+        let cancelledBefore = bench.prepare { try await $0.send("never") }
+        waiting.cancel()
+        cancelledBefore.cancel()
+        bench.run()
+        #expect(waiting.error is CancellationError)
+        #expect(cancelledBefore.error is CancellationError)
+        bench.take()
+        #expect(try bench.frames == [.text("more than ten bytes")])
+        #expect(bench.begin { try await $0.send("after") }.value != nil)
+    }
+
+    @Test func aCloseEndsTheWait() {
+        var configuration = ConnectionConfiguration.quiet
+        configuration.sendHighWaterMark = 10
+        let bench = SocketBench(configuration)
+        bench.transport.stall()
+        bench.begin { try await $0.send("more than ten bytes") }
+        let waiting = bench.begin { try await $0.send("never") }
+        bench.transport.terminate()
+        bench.run()
+        #expect(waiting.error as? UsageError == UsageError(.sendAfterClose))
+        #expect(bench.socket.bufferedAmount == 0)
+    }
+
+    @Test func bufferedAmountCountsWhatTheTransportHolds() {
+        let bench = SocketBench()
+        bench.transport.stall()
+        bench.socket.trySend(.binary(ByteBuffer(repeating: 1, count: 100)))
+        #expect(bench.socket.bufferedAmount == 102)
+        bench.run()
+        #expect(bench.transport.bufferedBytes == 102)
+        #expect(bench.socket.bufferedAmount == 102)
+        bench.socket.trySend(.binary([1]))
+        #expect(bench.socket.bufferedAmount == 105)
+        bench.take()
+        bench.socket.trySend(.binary([1]))
+        bench.run()
+        #expect(bench.socket.bufferedAmount == 0)
+    }
+
+    @Test func aMessageAboveTheLimitPassesIfNothingWaits() {
+        var configuration = ConnectionConfiguration.quiet
+        configuration.maxSendBuffer = 1000
+        let bench = SocketBench(configuration)
+        #expect(bench.socket.trySend(.binary(ByteBuffer(repeating: 1, count: 5000))) == .sent)
+    }
+
+    // MARK: A callback handler's answers
+
+    @Test func readingStopsWhileAnswersBackUp() throws {
+        let answer = Message.binary(ByteBuffer(repeating: 1, count: 100_000))
+        let bench = SocketBench(handler: ClosureHandler(whenReceived: { _, socket in socket.trySend(answer) }))
+        bench.transport.stall()
+        var asked = 0
+        while bench.transport.isReading && asked < 100 {
+            bench.receive(.text("more"))
+            asked += 1
+        }
+        // Three are over 256 KiB.
+        #expect(asked == 3)
+        #expect(bench.socket.bufferedAmount == 300_030)
+        bench.take(168_000)
+        #expect(!bench.transport.isReading)
+        bench.take(1000)
+        #expect(bench.transport.isReading)
+        bench.take()
+        #expect(try bench.frames.count == 3)
+        #expect(bench.socket.readyState == .open)
+    }
+
+    @Test func aCloseReadsOn() throws {
+        let answer = Message.binary(ByteBuffer(repeating: 1, count: 300_000))
+        let bench = SocketBench(handler: ClosureHandler(whenReceived: { _, socket in socket.trySend(answer) }))
+        bench.transport.stall()
+        bench.receive(.text("more"))
+        #expect(!bench.transport.isReading)
+        bench.socket.close()
+        bench.run()
+        #expect(bench.transport.isReading)
+        bench.take()
+        bench.receive(.close(1000))
+        #expect(try bench.frames.last == .close(1000))
+        #expect(bench.transport.isClosed)
+    }
+
+    @Test func readingGoesOnWhereOthersFillTheOutbox() {
+        let bench = SocketBench(handler: ClosureHandler())
+        bench.transport.stall()
+        for _ in 0..<4 { bench.socket.trySend(.binary(ByteBuffer(repeating: 1, count: 100_000))) }
+        bench.run()
+        bench.receive(.text("hello"))
+        #expect(bench.transport.isReading)
+    }
+
+    // MARK: From other threads
+
+    @Test func sendsFromManyTasksStayWholeAndInTheirOrder() async throws {
+        let loop = MultiThreadedEventLoopGroup.singleton.any()
+        var configuration = ConnectionConfiguration.quiet
+        configuration.sendHighWaterMark = 20_000
+        let bench = try await loop.submit { [configuration] in SocketBench(configuration, on: loop) }.get()
+        let socket = bench.socket
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for sender in 0..<8 {
+                group.addTask {
+                    for number in 0..<200 { try await socket.send(.binary(numbered(sender, number))) }
+                }
+            }
+            try await group.waitForAll()
+        }
+        // What was queued to the thread before this is there before this.
+        let frames = try await loop.submit { try bench.frames }.get()
+        #expect(frames.count == 1600)
+        for sender in 0..<8 {
+            let own = frames.filter { $0.payload.first == UInt8(sender) }
+            #expect(own.map(\.payload) == (0..<200).map { numbered(sender, $0) })
+        }
+        #expect(socket.bufferedAmount == 0)
+    }
+
+    @Test func countsWhatIsOnTheWayToTheThread() async throws {
+        let loop = MultiThreadedEventLoopGroup.singleton.any()
+        let bench = try await loop.submit { SocketBench(on: loop) }.get()
+        let (blocked, release) = (ThreadGate(), ThreadGate())
+        loop.execute {
+            blocked.open()
+            release.wait()
+        }
+        blocked.wait()
+        #expect(bench.socket.trySend(.binary(ByteBuffer(repeating: 1, count: 100))) == .buffered)
+        #expect(bench.socket.bufferedAmount == 100)
+        release.open()
+        _ = try await loop.submit {}.get()
+        #expect(bench.socket.bufferedAmount == 0)
+    }
+}
+
+/// Says who sent it and which of its messages it is, at a length of its own.
+private func numbered(_ sender: Int, _ number: Int) -> [UInt8] {
+    [UInt8(sender), UInt8(number)] + [UInt8](repeating: UInt8(number), count: number * 7 % 300)
+}
