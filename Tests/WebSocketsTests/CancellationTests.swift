@@ -70,7 +70,7 @@ import WebSocketCore
         }
         let running = Task { try await server.run() }
         defer { running.cancel() }
-        let client = try await RawClient.connect(try await server.waitUntilListening())
+        let client = try await LazyClient.connect(try await server.waitUntilListening())
         try await client.upgrade("/")
         let socket = try await onThread(of: sockets) { $0 }
         let reading = Task {

@@ -98,7 +98,7 @@ import WebSocketCore
         }
         let running = Task { try await server.run() }
         defer { running.cancel() }
-        let client = try await RawClient.connect(try await server.waitUntilListening())
+        let client = try await LazyClient.connect(try await server.waitUntilListening())
         try await client.upgrade("/")
         let bytes = try await client.read(count * (payload.count + 4) + 4)
         let frames = try WireFrame.all(in: bytes)

@@ -134,7 +134,7 @@ import WebSocketCore
         let payload = [UInt8](repeating: 3, count: 50_000)
         let frame = WireFrame.binary(payload).encoded(masked: true)
         let count = 1000
-        let client = try await RawClient.connect(address)
+        let client = try await LazyClient.connect(address)
         try await client.upgrade("/")
         // Fifty megabytes, more than any system keeps in its buffers for two ends of a connection.
         let sending = Task { try await client.write((0..<count).flatMap { _ in frame }) }
@@ -164,7 +164,7 @@ import WebSocketCore
         }
         let running = Task { try await server.run() }
         defer { running.cancel() }
-        let client = try await RawClient.connect(try await server.waitUntilListening())
+        let client = try await LazyClient.connect(try await server.waitUntilListening())
         try await client.upgrade("/")
         let frame = WireFrame.binary([UInt8](repeating: 3, count: 50_000)).encoded(masked: true)
         let sending = Task { try await client.write((0..<1000).flatMap { _ in frame }) }
