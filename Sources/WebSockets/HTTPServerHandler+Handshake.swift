@@ -132,11 +132,12 @@ extension HTTPServerHandler {
         let socket = accepted.makeSocket(thread)
         let transport = NIOTransport(socket: socket, handler: accepted.makeHandler(socket))
         guard (try? pipeline.addHandler(transport)) != nil else { return close() }
+        // Before the first messages: they may be more than the connection takes, and it stops reading then.
+        Self.setReading(true, context.channel)
         while let data = leftOver.popFirst() { context.fireChannelRead(data) }
         context.fireChannelReadComplete()
         pipeline.removeHandler(context: context, promise: nil)
         gate.open()
         pipeline.removeHandler(gate, promise: nil)
-        Self.setReading(true, context.channel)
     }
 }

@@ -25,12 +25,16 @@ struct LazyClient: Sendable {
 
     /// Opens a WebSocket, with the key of RFC 6455 §1.3.
     func upgrade(_ path: String) async throws {
+        try await write(Self.request(path))
+        var head: [UInt8] = []
+        while !head.suffix(4).elementsEqual("\r\n\r\n".utf8) { head += try await read(1) }
+    }
+
+    static func request(_ path: String) -> [UInt8] {
         let request =
             "GET \(path) HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-        try await write(Array(request.utf8))
-        var head: [UInt8] = []
-        while !head.suffix(4).elementsEqual("\r\n\r\n".utf8) { head += try await read(1) }
+        return Array(request.utf8)
     }
 
     /// Reads so many bytes, and stops reading then.

@@ -46,7 +46,7 @@ import Testing
 
     @Test func cancelsTheTasksAndWaitsForThem() async {
         let tasks = TaskRegistry()
-        let thread = EventThread(eventLoop: MultiThreadedEventLoopGroup.singleton.next())
+        let thread = EventThread(eventLoop: MultiThreadedEventLoopGroup.singleton.next(), statistics: Statistics(role: .server))
         let ended = Atomic(0)
         for _ in 0..<10 {
             tasks.begin(on: thread) {

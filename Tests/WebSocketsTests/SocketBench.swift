@@ -40,6 +40,8 @@ final class NotingTransport: Transport {
         isBackedUp = isBackedUp || !isWritable
     }
 
+    func write(_ frames: FrameBuffer) { write(ByteBuffer(bytes: frames.bytes)) }
+
     func flush() {
         flushes += 1
         taken = min(written.count, room)
@@ -118,7 +120,7 @@ final class SocketBench: @unchecked Sendable {
         let inbox = handler == nil ? Inbox(limit: configuration.maxUnreadBytes) : nil
         socket = WebSocket(.test, role: role, configuration: configuration, thread: thread, inbox: inbox)
         transport.socket = socket
-        socket.start(transport: transport, handler: handler ?? AsyncHandler(inbox: inbox ?? Inbox(limit: 0)) { _ in })
+        socket.start(transport: transport, handler: handler ?? AsyncHandler { _ in })
         run()
     }
 
@@ -153,10 +155,16 @@ final class SocketBench: @unchecked Sendable {
 
     /// Has bytes arrive in one read.
     func receive(_ bytes: [UInt8]) {
-        thread.beginTurn()
-        socket.receive(ByteBuffer(bytes: bytes))
-        thread.endTurn()
+        read(ByteBuffer(bytes: bytes))
         run()
+    }
+
+    /// Has bytes arrive in one read, of a turn that goes on.
+    func read(_ buffer: ByteBuffer) {
+        thread.beginTurn()
+        socket.receive(buffer)
+        thread.readCompleted()
+        socket.readCompleted()
     }
 
     func receive(_ frame: WireFrame) { receive(frame.encoded(masked: socket.connection.role == .server)) }
@@ -178,9 +186,8 @@ extension ConnectionConfiguration {
 
 extension WebSocket.Handshake {
     static let test = WebSocket.Handshake(
-        request: HTTPRequest(method: .get, scheme: "http", authority: "localhost", path: "/test"), logger: Logger(label: "test") { _ in
-            SwiftLogNoOpLogHandler()
-        })
+        request: HTTPRequest(method: .get, scheme: "http", authority: "localhost", path: "/test"),
+        logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
 }
 
 /// Calls closures.

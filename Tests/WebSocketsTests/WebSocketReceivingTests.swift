@@ -178,6 +178,27 @@ import WebSocketCore
         try await client.channel.close()
     }
 
+    /// What came with the handshake is more than the connection takes at once: reading stays stopped when the handshake is over.
+    @Test func whatComesWithTheHandshakeCanStopTheReading() async throws {
+        let (sockets, gate) = (Box<[WebSocket]>([]), Gate())
+        let server = WebSocketServer(port: 0, configuration: .init(threads: 1))
+        server.webSocket("/") { socket in
+            sockets.value = [socket]
+            await gate.wait()
+        }
+        let running = Task { try await server.run() }
+        defer { running.cancel() }
+        let client = try await LazyClient.connect(try await server.waitUntilListening())
+        let frame = WireFrame.binary([UInt8](repeating: 3, count: 1000)).encoded(masked: true)
+        let sending = Task { try await client.write(LazyClient.request("/") + (0..<50_000).flatMap { _ in frame }) }
+        while try await onThread(of: sockets, { $0.inbox?.isPaused != true }) {}
+        for _ in 0..<1000 { _ = try await onThread(of: sockets) { _ in } }
+        #expect(server.statistics.received <= 200)
+        gate.open()
+        try? await client.channel.close()
+        _ = await sending.result
+    }
+
     private func collecting() -> (ClosureHandler, Box<[Message]>) {
         let messages = Box<[Message]>([])
         return (ClosureHandler(whenReceived: { message, _ in messages.change { $0.append(message) } }), messages)
