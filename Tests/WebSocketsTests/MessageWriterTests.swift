@@ -90,7 +90,8 @@ import WebSocketCore
         #expect(bench.socket.bufferedAmount == 6 + 5 + 6)
         gate.open()
         bench.run()
-        #expect(try WireFrame.messages(in: bench.frames).map { String(decoding: $0, as: UTF8.self) } == ["ab", "second", "third", "fourth"])
+        #expect(
+            try WireFrame.messages(in: bench.frames).map { String(decoding: $0, as: UTF8.self) } == ["ab", "second", "third", "fourth"])
         #expect(bench.socket.bufferedAmount == 0)
     }
 

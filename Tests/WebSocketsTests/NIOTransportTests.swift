@@ -45,8 +45,7 @@ import WebSocketCore
         let bench = try ChannelBench(ClosureHandler(whenClosed: { closure in closures.change { $0.append(closure) } }))
         try bench.channel.close().wait()
         #expect(closures.value == [Closure(code: .abnormalClosure, initiator: .remote, isClean: false)])
-        #expect(!bench.transport.isWritable)
-        #expect(bench.transport.bufferedBytes == 0)
+        #expect(bench.socket.readyState == .closed)
     }
 
     @Test func anErrorClosesTheChannelAndIsTheCause() throws {

@@ -102,7 +102,7 @@ import WebSocketCore
             }
             try #require(outbox.byteCount == put.count - taken.count, "seed \(seed)")
         }
-        while let buffer = outbox.next() { taken += buffer.readableBytesView }
+        while let piece = outbox.next() { taken += bytes(piece) }
         #expect(taken == put, "seed \(seed)")
     }
 

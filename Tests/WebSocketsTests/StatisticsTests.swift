@@ -18,10 +18,11 @@ import WebSocketCore
     }
 
     @Test func countsMessagesAndBytesEachWay() throws {
-        let bench = SocketBench(handler: ClosureHandler(whenReceived: { message, socket in
-            socket.trySend(message)
-            socket.trySend(PreparedMessage(.text("ok")))
-        }))
+        let bench = SocketBench(
+            handler: ClosureHandler(whenReceived: { message, socket in
+                socket.trySend(message)
+                socket.trySend(PreparedMessage(.text("ok")))
+            }))
         bench.receive(.text("hello"))
         bench.receive(WireFrame(opcode: 2, payload: [1, 2], isFinal: false))
         bench.receive(WireFrame(opcode: 0, payload: [3]))

@@ -117,7 +117,7 @@ import WebSocketCore
         bench.transport.stall()
         let echo = bench.begin { socket in for try await message in socket { try await socket.send(message) } }
         for _ in 0..<3 { bench.receive(.binary([UInt8](repeating: 1, count: 200_000))) }
-        bench.receive(.text("unread"))
+        bench.receive(.binary([UInt8](repeating: 1, count: 2000)))
         #expect(!bench.transport.isReading)
         bench.advance(by: .seconds(60))
         #expect(bench.transport.isClosed)

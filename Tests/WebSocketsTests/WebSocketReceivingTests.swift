@@ -120,14 +120,16 @@ import WebSocketCore
         let sockets = Box<[WebSocket]>([])
         let most = Box(0)
         let server = WebSocketServer(port: 0, configuration: .init(threads: 1))
-        server.webSocket("/", handler: { socket in
-            sockets.value = [socket]
-            return ClosureHandler(whenReceived: { message, socket in
-                #expect(socket.trySend(message) != .dropped)
-                let amount = socket.bufferedAmount
-                most.change { $0 = max($0, amount) }
+        server.webSocket(
+            "/",
+            handler: { socket in
+                sockets.value = [socket]
+                return ClosureHandler(whenReceived: { message, socket in
+                    #expect(socket.trySend(message) != .dropped)
+                    let amount = socket.bufferedAmount
+                    most.change { $0 = max($0, amount) }
+                })
             })
-        })
         let running = Task { try await server.run() }
         defer { running.cancel() }
         let address = try await server.waitUntilListening()
