@@ -11,16 +11,16 @@ import WebSocketCore
     /// On one thread, where the seed decides everything, the peer's reading included.
     @Test func onOneThreadWhateverTheOrder() throws {
         let first = UInt64.random(in: 0 ... .max)
-        for seed in first..<(first &+ 100) { try run(seed: seed) }
+        for seed in (0..<12).map({ first &+ $0 }) { try run(seed: seed) }
     }
 
     private func run(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         var configuration = ConnectionConfiguration.quiet
-        configuration.sendHighWaterMark = 50_000
+        configuration.sendHighWaterMark = 5000
         configuration.maxUnreadBytes = 5000
         let bench = SocketBench(role: Bool.random(using: &random) ? .server : .client, configuration)
-        bench.transport.highWaterMark = 20_000
+        bench.transport.highWaterMark = 2000
         bench.transport.stall()
         let received = Box<[Int]>([])
         var tasks: [Outcome<Void>] = []
@@ -28,7 +28,7 @@ import WebSocketCore
         for step in 0..<300 {
             switch Int.random(in: 0..<12, using: &random) {
             case 0...3:
-                let length = [0, 10, 3000, 40_000].randomElement(using: &random) ?? 0
+                let length = [0, 10, 300, 9000].randomElement(using: &random) ?? 0
                 tasks.append(bench.prepare { try await sendThree(from: step, length: length, on: $0) })
             case 4: tasks.append(bench.prepare { try await stream(from: step, on: $0) })
             case 5: tasks.append(bench.prepare { try await $0.ping() })
@@ -40,7 +40,7 @@ import WebSocketCore
                         received.change { $0.append(Int(message.text ?? "") ?? -1) }
                     })
             case 7, 8: tasks.randomElement(using: &random)?.cancel()
-            case 9: bench.take(.random(in: 1...30_000, using: &random))
+            case 9: bench.take(.random(in: 1...10_000, using: &random))
             case 10:
                 bench.receive(.text("\(sent)"))
                 sent += 1
@@ -76,7 +76,7 @@ import WebSocketCore
         let reading = Task {
             var bytes: [UInt8] = []
             let end = WireFrame.text("end").encoded(masked: false) + WireFrame.close(1000).encoded(masked: false)
-            while !bytes.suffix(end.count).elementsEqual(end) { bytes += try await client.read(1) }
+            while !bytes.suffix(end.count).elementsEqual(end) { bytes += try await client.readSome() }
             return bytes
         }
         await withTaskGroup(of: Void.self) { group in
@@ -135,10 +135,10 @@ private func sendThree(from sender: Int, length: Int, on socket: WebSocket) asyn
 /// Sends a message in pieces; a second one at the same time is a usage error.
 @Sendable
 private func stream(from sender: Int, on socket: WebSocket) async throws {
-    let message = numbered(sender, 0, 60_000)
+    let message = numbered(sender, 0, 6000)
     try await socket.sendMessage(.binary) { writer in
-        for start in stride(from: 0, to: message.count, by: 7001) {
-            try await writer.write(ByteBuffer(bytes: message[start..<min(start + 7001, message.count)]))
+        for start in stride(from: 0, to: message.count, by: 701) {
+            try await writer.write(ByteBuffer(bytes: message[start..<min(start + 701, message.count)]))
             await Task.yield()
         }
     }

@@ -37,6 +37,12 @@ struct LazyClient: Sendable {
         return Array(request.utf8)
     }
 
+    /// Reads what there is, a byte at least.
+    func readSome() async throws -> [UInt8] {
+        let (channel, collector) = (channel, collector)
+        return try await channel.eventLoop.flatSubmit { collector.collect(nil, from: channel) }.get()
+    }
+
     /// Reads so many bytes, and stops reading then.
     func read(_ count: Int) async throws -> [UInt8] {
         let (channel, collector) = (channel, collector)
@@ -48,9 +54,9 @@ struct LazyClient: Sendable {
 private final class Collector: ChannelInboundHandler, @unchecked Sendable {
     typealias InboundIn = ByteBuffer
     private var bytes = ByteBuffer()
-    private var waiting: (count: Int, promise: EventLoopPromise<[UInt8]>)?
+    private var waiting: (count: Int?, promise: EventLoopPromise<[UInt8]>)?
 
-    func collect(_ count: Int, from channel: any Channel) -> EventLoopFuture<[UInt8]> {
+    func collect(_ count: Int?, from channel: any Channel) -> EventLoopFuture<[UInt8]> {
         let promise = channel.eventLoop.makePromise(of: [UInt8].self)
         waiting = (count, promise)
         settle(channel)
@@ -66,7 +72,7 @@ private final class Collector: ChannelInboundHandler, @unchecked Sendable {
 
     private func settle(_ channel: any Channel) {
         guard let (count, promise) = waiting else { return }
-        guard let read = bytes.readBytes(length: count) else { return channel.read() }
+        guard let read = bytes.readBytes(length: count ?? max(1, bytes.readableBytes)) else { return channel.read() }
         waiting = nil
         bytes.discardReadBytes()
         promise.succeed(read)

@@ -11,7 +11,8 @@ import WebSocketCore
 
 @testable import WebSockets
 
-/// A transport that notes what it is given, and behind which a peer takes as much as a test lets it.
+/// A transport that notes what it is given, and behind which a peer takes as much as a test lets it. As a NIO channel, it tells of room
+/// once less than half its mark waits, and counts what waits only while it takes no more.
 final class NotingTransport: Transport {
     /// All that was given, in order.
     private(set) var written: [UInt8] = []
@@ -24,20 +25,20 @@ final class NotingTransport: Transport {
     private(set) var pauses = 0
     private(set) var isSendingFinished = false
     private(set) var isClosed = false
+    private(set) var isWritable = true
     var highWaterMark = 65_536
     weak var socket: WebSocket?
     private var whenFlushed: (() -> Void)?
-    private var isBackedUp = false
 
     /// What the peer has seen.
     var seen: [UInt8] { Array(written.prefix(taken)) }
-    var bufferedBytes: Int { written.count - taken }
-    var isWritable: Bool { !isClosed && bufferedBytes <= highWaterMark }
+    private var waiting: Int { written.count - taken }
+    var bufferedBytes: Int { isWritable ? 0 : waiting }
 
     func write(_ bytes: ByteBuffer) {
         written += bytes.readableBytesView
         writes += 1
-        isBackedUp = isBackedUp || !isWritable
+        if waiting > highWaterMark { isWritable = false }
     }
 
     func write(_ frames: FrameBuffer) { write(ByteBuffer(bytes: frames.bytes)) }
@@ -45,9 +46,9 @@ final class NotingTransport: Transport {
     func flush() {
         flushes += 1
         taken = min(written.count, room)
-        if bufferedBytes == 0 { whenFlushed.take()?() }
-        if isBackedUp && isWritable {
-            isBackedUp = false
+        if waiting == 0 { whenFlushed.take()?() }
+        if !isWritable && !isClosed && waiting < max(1, highWaterMark / 2) {
+            isWritable = true
             socket?.transportBecameWritable()
         }
     }
@@ -76,11 +77,12 @@ final class NotingTransport: Transport {
     }
 
     private func afterFlush(_ body: @escaping () -> Void) {
-        if bufferedBytes == 0 { body() } else { whenFlushed = body }
+        if waiting == 0 { body() } else { whenFlushed = body }
     }
 
     func terminate() {
         isClosed = true
+        isWritable = false
         socket?.transportClosed()
     }
 }
@@ -120,6 +122,8 @@ final class SocketBench: @unchecked Sendable {
         let inbox = handler == nil ? Inbox(limit: configuration.maxUnreadBytes) : nil
         socket = WebSocket(.test, role: role, configuration: configuration, thread: thread, inbox: inbox)
         transport.socket = socket
+        // As `NIOTransport` sets the channel's.
+        transport.highWaterMark = min(transport.highWaterMark, configuration.sendHighWaterMark)
         socket.start(transport: transport, handler: handler ?? AsyncHandler { _ in })
         run()
     }
@@ -260,7 +264,8 @@ struct WireFrame: Equatable, CustomStringConvertible {
             bytes = bytes.dropFirst(4)
         }
         guard bytes.count >= length else { return nil }
-        let payload = bytes.prefix(length).enumerated().map { $1 ^ key[$0 % 4] }
+        let masked = bytes.prefix(length)
+        let payload = key == [0, 0, 0, 0] ? Array(masked) : masked.enumerated().map { $1 ^ key[$0 % 4] }
         rest = bytes.dropFirst(length)
         return WireFrame(opcode: start & 15, payload: payload, isFinal: start & 0x80 != 0)
     }

@@ -127,7 +127,7 @@ import WebSocketCore
     @Test func aPeerThatTalksButNeverReadsIsNoticed() throws {
         let bench = SocketBench(Self.standard)
         bench.transport.stall()
-        bench.begin { try await $0.send("unread") }
+        bench.begin { try await $0.send(.binary(ByteBuffer(repeating: 1, count: 100_000))) }
         for _ in 0..<8 where !bench.transport.isClosed {
             bench.receive(.text("talk"))
             bench.begin { socket in for try await _ in socket { break } }

@@ -135,17 +135,17 @@ import WebSocketCore
         let address = try await server.waitUntilListening()
         let payload = [UInt8](repeating: 3, count: 50_000)
         let frame = WireFrame.binary(payload).encoded(masked: true)
-        let count = 1000
+        let count = 480
         let client = try await LazyClient.connect(address)
         try await client.upgrade("/")
-        // Fifty megabytes, more than any system keeps in its buffers for two ends of a connection.
+        // Twenty-four megabytes, more than any system keeps in its buffers for two ends of a connection.
         let sending = Task { try await client.write((0..<count).flatMap { _ in frame }) }
         while try await onThread(of: sockets, { !$0.isReadingHeldUp }) {}
         // One read's answers, at most 64 KiB and the frame they end, go over the mark.
         #expect(most.value <= ConnectionConfiguration().sendHighWaterMark + 65_536 + 2 * frame.count)
         let echoed = try await client.read(count * (payload.count + 4))
         try await sending.value
-        #expect(try WireFrame.all(in: echoed) == [WireFrame](repeating: .binary(payload), count: count))
+        #expect(echoed == (0..<count).flatMap { _ in WireFrame.binary(payload).encoded(masked: false) })
         #expect(try await onThread(of: sockets, { !$0.isReadingHeldUp && $0.readyState == .open }))
         try await client.channel.close()
     }
@@ -161,7 +161,7 @@ import WebSocketCore
             await gate.wait()
             for try await message in socket {
                 received.change { $0 += message.payload.readableBytes }
-                if received.value == 50_000_000 { try await socket.send("all") }
+                if received.value == 24_000_000 { try await socket.send("all") }
             }
         }
         let running = Task { try await server.run() }
@@ -169,7 +169,7 @@ import WebSocketCore
         let client = try await LazyClient.connect(try await server.waitUntilListening())
         try await client.upgrade("/")
         let frame = WireFrame.binary([UInt8](repeating: 3, count: 50_000)).encoded(masked: true)
-        let sending = Task { try await client.write((0..<1000).flatMap { _ in frame }) }
+        let sending = Task { try await client.write((0..<480).flatMap { _ in frame }) }
         while try await onThread(of: sockets, { $0.inbox?.isPaused != true }) {}
         #expect(received.value == 0)
         // What one read brings goes over the mark of 64 KiB.
@@ -192,7 +192,7 @@ import WebSocketCore
         defer { running.cancel() }
         let client = try await LazyClient.connect(try await server.waitUntilListening())
         let frame = WireFrame.binary([UInt8](repeating: 3, count: 1000)).encoded(masked: true)
-        let sending = Task { try await client.write(LazyClient.request("/") + (0..<50_000).flatMap { _ in frame }) }
+        let sending = Task { try await client.write(LazyClient.request("/") + (0..<20_000).flatMap { _ in frame }) }
         while try await onThread(of: sockets, { $0.inbox?.isPaused != true }) {}
         for _ in 0..<1000 { _ = try await onThread(of: sockets) { _ in } }
         #expect(server.statistics.received <= 200)

@@ -76,15 +76,16 @@ import WebSocketCore
     @Test func nothingGoesBetweenAHeaderAndItsPayload() throws {
         let bench = SocketBench()
         bench.transport.stall()
-        let small = [UInt8](repeating: 1, count: 30_000)
+        let small = [UInt8](repeating: 1, count: 6000)
         let large = [UInt8](repeating: 2, count: 40_000)
         bench.transport.highWaterMark = 50_000
-        // In one buffer: two small frames and the header of the large one, together over the transport's mark.
-        for payload in [small, small, large, small] { bench.socket.trySend(.binary(payload)) }
+        // In one piece: nine small frames and the header of the large one, together over the transport's mark.
+        for _ in 0..<9 { bench.socket.trySend(.binary(small)) }
+        for payload in [large, small] { bench.socket.trySend(.binary(payload)) }
         bench.run()
         bench.receive(.ping([7]))
         bench.take()
-        #expect(try bench.frames == [.binary(small), .binary(small), .binary(large), .pong([7]), .binary(small)])
+        #expect(try bench.frames.dropFirst(9) == [.binary(large), .pong([7]), .binary(small)])
     }
 
     @Test func aSlowReaderIsCutOffBetweenFrames() throws {
@@ -93,14 +94,15 @@ import WebSocketCore
         let bench = SocketBench(configuration)
         bench.transport.stall()
         bench.transport.highWaterMark = 50_000
-        let small = [UInt8](repeating: 1, count: 30_000)
+        let small = [UInt8](repeating: 1, count: 6000)
         let large = [UInt8](repeating: 2, count: 40_000)
-        for payload in [small, small, large] { bench.socket.trySend(.binary(payload)) }
+        for _ in 0..<9 { bench.socket.trySend(.binary(small)) }
+        bench.socket.trySend(.binary(large))
         bench.run()
         #expect(bench.socket.trySend(.binary(large)) == .buffered)
         #expect(bench.socket.trySend(.binary(large)) == .dropped)
         bench.take()
-        #expect(try bench.frames.dropLast() == [.binary(small), .binary(small), .binary(large)])
+        #expect(try bench.frames.dropLast() == [WireFrame](repeating: .binary(small), count: 9) + [.binary(large)])
         #expect(try bench.frames.last == .close(1013, "reads too slowly"))
     }
 
@@ -115,9 +117,9 @@ import WebSocketCore
         for _ in 0..<3 { #expect(bench.begin { try await $0.send(message) }.value != nil) }
         let (first, second) = (bench.begin { try await $0.send("first") }, bench.begin { try await $0.send("second") })
         #expect(bench.socket.bufferedAmount == 120_012)
-        bench.take(60_000)
+        bench.take(50_000)
         #expect(!first.hasEnded)
-        bench.take(20_000)
+        bench.take(40_000)
         #expect(first.value != nil)
         #expect(second.value != nil)
         bench.take()
@@ -159,13 +161,13 @@ import WebSocketCore
     @Test func bufferedAmountCountsWhatTheTransportHolds() {
         let bench = SocketBench()
         bench.transport.stall()
-        bench.socket.trySend(.binary(ByteBuffer(repeating: 1, count: 100)))
-        #expect(bench.socket.bufferedAmount == 102)
+        bench.socket.trySend(.binary(ByteBuffer(repeating: 1, count: 70_000)))
+        #expect(bench.socket.bufferedAmount == 70_010)
         bench.run()
-        #expect(bench.transport.bufferedBytes == 102)
-        #expect(bench.socket.bufferedAmount == 102)
+        #expect(bench.transport.bufferedBytes == 70_010)
+        #expect(bench.socket.bufferedAmount == 70_010)
         bench.socket.trySend(.binary([1]))
-        #expect(bench.socket.bufferedAmount == 105)
+        #expect(bench.socket.bufferedAmount == 70_013)
         bench.take()
         bench.socket.trySend(.binary([1]))
         bench.run()
@@ -193,9 +195,9 @@ import WebSocketCore
         // Three are over 256 KiB.
         #expect(asked == 3)
         #expect(bench.socket.bufferedAmount == 300_030)
-        bench.take(168_000)
+        bench.take(70_000)
         #expect(!bench.transport.isReading)
-        bench.take(1000)
+        bench.take(100_000)
         #expect(bench.transport.isReading)
         bench.take()
         #expect(try bench.frames.count == 3)
@@ -242,7 +244,8 @@ import WebSocketCore
             }
             try await group.waitForAll()
         }
-        // What was queued to the thread before this is there before this.
+        // What was queued to the thread before this is there before this; the end of that turn comes before the second.
+        _ = try await loop.submit {}.get()
         let frames = try await loop.submit { try bench.frames }.get()
         #expect(frames.count == 1600)
         for sender in 0..<8 {
