@@ -40,6 +40,14 @@ import WebSocketCore
         #expect(try bench.channel.readOutbound(as: ByteBuffer.self)?.readableBytes == 7)
     }
 
+    @Test func aSmallHighWaterMarkIsTheChannelsToo() throws {
+        var configuration = ConnectionConfiguration.quiet
+        configuration.sendHighWaterMark = 1000
+        let marks = try ChannelBench(ClosureHandler(), configuration).waterMarks
+        #expect(marks?.low == 500 && marks?.high == 1000)
+        #expect(try ChannelBench(ClosureHandler()).waterMarks == nil)
+    }
+
     @Test func theEndOfTheChannelIsTheEndOfTheConnection() throws {
         let closures = Box<[Closure]>([])
         let bench = try ChannelBench(ClosureHandler(whenClosed: { closure in closures.change { $0.append(closure) } }))
@@ -110,10 +118,10 @@ private final class ChannelBench {
     let transport: NIOTransport
     let watcher = Watcher()
 
-    init(_ handler: ClosureHandler) throws {
+    init(_ handler: ClosureHandler, _ configuration: ConnectionConfiguration = .quiet) throws {
         try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
         let thread = EventThread(eventLoop: channel.eventLoop, statistics: Statistics(role: .server, factory: TestMetrics()))
-        socket = WebSocket(.test, role: .server, configuration: .quiet, thread: thread, inbox: nil)
+        socket = WebSocket(.test, role: .server, configuration: configuration, thread: thread, inbox: nil)
         transport = NIOTransport(socket: socket, handler: handler)
         try channel.pipeline.syncOperations.addHandler(watcher)
         try channel.pipeline.syncOperations.addHandler(transport)
@@ -122,6 +130,11 @@ private final class ChannelBench {
     /// What the option was last set to.
     var autoRead: Bool? {
         channel.options.last { $0.option is ChannelOptions.Types.AutoReadOption }?.value as? Bool
+    }
+
+    var waterMarks: ChannelOptions.Types.WriteBufferWaterMark? {
+        channel.options.last { $0.option is ChannelOptions.Types.WriteBufferWaterMarkOption }?.value
+            as? ChannelOptions.Types.WriteBufferWaterMark
     }
 
     deinit { _ = try? channel.finish(acceptAlreadyClosed: true) }

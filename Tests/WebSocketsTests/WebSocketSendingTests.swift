@@ -228,6 +228,32 @@ import WebSocketCore
         #expect(bench.transport.isReading)
     }
 
+    // MARK: Broadcasts
+
+    /// Row F12: a subscriber never reads while others broadcast.
+    @Test func aSubscriberThatNeverReadsIsCappedAndTheOthersDoNotWait() throws {
+        let prepared = PreparedMessage(.binary(ByteBuffer(repeating: 1, count: 100_000)))
+        let (stalled, others) = (SocketBench(), (0..<3).map { _ in SocketBench() })
+        stalled.transport.stall()
+        var most = 0
+        for round in 1...60 {
+            for bench in [stalled] + others {
+                bench.socket.trySend(prepared)
+                bench.run()
+            }
+            most = max(most, stalled.socket.bufferedAmount)
+            for bench in others { #expect(bench.transport.taken == round * prepared.frame.readableBytes) }
+        }
+        #expect(most <= ConnectionConfiguration().maxSendBuffer)
+        // Cut off: what waited is gone, but for the write that was under way, and the close frame waits behind that.
+        #expect(stalled.socket.readyState == .closing)
+        #expect(stalled.socket.bufferedAmount < 2 * prepared.frame.readableBytes)
+        stalled.advance(by: .seconds(5))
+        #expect(stalled.transport.isClosed)
+        #expect(stalled.socket.bufferedAmount == 0)
+        #expect(others.allSatisfy { $0.socket.readyState == .open })
+    }
+
     // MARK: From other threads
 
     @Test func sendsFromManyTasksStayWholeAndInTheirOrder() async throws {
