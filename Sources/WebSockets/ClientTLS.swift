@@ -101,7 +101,7 @@ extension ClientTLS {
         switch roots {
         case .system: return .default
         case .file(let path):
-            certificates = try Self.reading("the roots in \(path)", url) { try NIOSSLCertificate.fromPEMFile(path) }
+            certificates = try Self.reading("the roots in \(path)", url) { try PEMFile.certificates(path) }
         case .pem(let text):
             certificates = try Self.reading("the roots", url) { try NIOSSLCertificate.fromPEMBytes(Array(text.utf8)) }
         }
@@ -135,8 +135,8 @@ extension ClientTLS.Identity {
         switch source {
         case .files(let chain, let key):
             (
-                try ClientTLS.reading("the client certificate in \(chain)", url) { try NIOSSLCertificate.fromPEMFile(chain) },
-                try ClientTLS.reading("the client key in \(key)", url) { try NIOSSLPrivateKey(file: key, format: .pem) }
+                try ClientTLS.reading("the client certificate in \(chain)", url) { try PEMFile.certificates(chain) },
+                try ClientTLS.reading("the client key in \(key)", url) { try PEMFile.privateKey(key) }
             )
         case .pem(let chain, let key):
             (

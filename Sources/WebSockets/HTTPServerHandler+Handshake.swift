@@ -139,5 +139,7 @@ extension HTTPServerHandler {
         pipeline.removeHandler(context: context, promise: nil)
         gate.open()
         pipeline.removeHandler(gate, promise: nil)
+        // Draining has told those who were there before.
+        if server.isDraining { socket.beginClose(.goingAway, "the server shuts down") }
     }
 }

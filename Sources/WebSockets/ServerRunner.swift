@@ -9,6 +9,14 @@ import NIOSSL
 import ServiceLifecycle
 import WebSocketCore
 
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Glibc)
+import Glibc
+#endif
+
 /// One run of a server, from listening to the end.
 final class ServerRunner: Sendable {
     private let core: ServerCore
@@ -59,6 +67,10 @@ final class ServerRunner: Sendable {
             return address
         } catch let error as IOError where error.errnoCode == EADDRINUSE {
             throw ServerError("port \(port) on \(host) is in use: stop the other server, or choose another port")
+        } catch let error as IOError {
+            throw ServerError("can not listen on \(host), port \(port): \(String(cString: strerror(error.errnoCode)))")
+        } catch is SocketAddressError.UnknownHost {
+            throw ServerError("can not listen on \(host): no such host is known")
         } catch {
             throw ServerError("can not listen on \(host), port \(port): \(error)")
         }

@@ -34,31 +34,42 @@ public struct ServerTLS: Sendable {
         let reloader = TimedCertificateReloader(configuration: source)
         var configuration = try makeConfiguration()
         do {
+            // Before the reloader reads them: it would log in its own words what is said here.
+            _ = try NIOSSLContext(configuration: configuration)
             try reloader.reload()
+            configuration.setCertificateReloader(reloader)
+            return (try NIOSSLContext(configuration: configuration), reloader)
         } catch {
-            throw ServerError("the certificate or its key can not be used: \(error)")
+            throw ServerError("the certificate \(certificateChain) and the private key \(privateKey) \(Self.why(error))")
         }
-        configuration.setCertificateReloader(reloader)
-        return (try NIOSSLContext(configuration: configuration), reloader)
+    }
+
+    private static func why(_ error: any Error) -> String {
+        let reason = TLSFailure.reason(error)
+        return reason.contains("KEY_VALUES_MISMATCH") || reason.contains("KEY_TYPE_MISMATCH")
+            ? "do not match: the key must be the certificate's own" : "can not be used: \(reason)"
     }
 
     private func makeConfiguration() throws -> TLSConfiguration {
-        let chain = try read(certificateChain, "certificate") { try NIOSSLCertificate.fromPEMFile($0) }
-        let key = try read(privateKey, "private key") { try NIOSSLPrivateKey(file: $0, format: .pem) }
-        guard !chain.isEmpty else { throw ServerError("the certificate \(certificateChain) holds no certificate") }
+        let chain = try read(certificateChain, "certificate", PEMFile.certificates)
+        let key = try read(privateKey, "private key", PEMFile.privateKey)
         var configuration = TLSConfiguration.makeServerConfiguration(
             certificateChain: chain.map { .certificate($0) }, privateKey: .privateKey(key))
         configuration.minimumTLSVersion = .tlsv12
         configuration.applicationProtocols = ["http/1.1"]
         if let clientRoots {
-            configuration.trustRoots = .certificates(try read(clientRoots, "client roots") { try NIOSSLCertificate.fromPEMFile($0) })
+            configuration.trustRoots = .certificates(try read(clientRoots, "client roots", PEMFile.certificates))
             configuration.certificateVerification = .noHostnameVerification
         }
         return configuration
     }
 
-    private func read<T>(_ path: String, _ what: String, _ body: (String) throws -> T) throws -> T {
-        do { return try body(path) } catch { throw ServerError("the \(what) \(path) can not be read: \(error)") }
+    private func read<T>(_ path: String, _ what: String, _ body: (String) throws(PEMFile.Unusable) -> T) throws -> T {
+        do throws(PEMFile.Unusable) {
+            return try body(path)
+        } catch {
+            throw ServerError("the \(what) \(path) can not be used: \(error)")
+        }
     }
 }
 

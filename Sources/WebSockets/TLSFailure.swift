@@ -79,7 +79,6 @@ enum TLSFailure {
     /// What an error of the TLS engine says about files, keys and handshakes.
     static func reason(_ error: any Error) -> String {
         switch error {
-        case NIOSSLError.noSuchFilesystemObject: "there is no such file"
         case NIOSSLError.failedToLoadCertificate: "it holds no certificate in PEM"
         case NIOSSLError.failedToLoadPrivateKey: "it holds no private key in PEM, or one that is not the certificate's"
         case NIOSSLError.handshakeFailed(let failure), NIOSSLError.shutdownFailed(let failure): reason(failure)

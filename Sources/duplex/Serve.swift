@@ -1,13 +1,13 @@
 // `duplex serve`: a server to try things out with.
 
-import ArgumentParser
+public import ArgumentParser
 import HTTPTypes
 import Logging
 import NIOCore
 import ServiceLifecycle
 import UnixSignals
 import WebSocketCore
-import WebSockets
+public import WebSockets
 
 struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -34,6 +34,8 @@ struct Serve: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The most connections at a time; others are answered with 503.", valueName: "n")) var maxConnections: Int?
     @Option(help: ArgumentHelp("An origin whose pages may connect, beside the server's own; may be repeated.", valueName: "origin"))
     var allowOrigin: [String] = []
+    @Option(help: "What moves the bytes of WebSockets: automatic (on Linux, without TLS, an epoll loop of Duplex's own) or nio.")
+    var transport = WebSocketServer.Transport.automatic
     @OptionGroup var logging: LogOptions
 
     func validate() throws {
@@ -77,6 +79,7 @@ struct Serve: AsyncParsableCommand {
         var configuration = WebSocketServer.Configuration(
             allowedOrigins: Set(allowOrigin.compactMap(Origin.init)), threads: threads, maxConnections: maxConnections)
         configuration.connection.limits = Limits(maxMessageSize: maxMessageSize)
+        configuration.transport = transport
         if let tlsCertificate, let tlsKey {
             configuration.tls = ServerTLS(certificateChain: tlsCertificate, privateKey: tlsKey)
         }
@@ -124,3 +127,5 @@ struct Serve: AsyncParsableCommand {
                 + "\"messagesReceived\":\(counts.received),\"messagesSent\":\(counts.sent)}\n")
     }
 }
+
+extension WebSocketServer.Transport: ExpressibleByArgument {}

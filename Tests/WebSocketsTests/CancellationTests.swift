@@ -59,7 +59,7 @@ import WebSocketCore
     /// On real threads and a real socket, where the machine decides.
     @Test func onManyThreads() async throws {
         let seed = UInt64.random(in: 0 ... .max)
-        var configuration = WebSocketServer.Configuration(threads: 1)
+        var configuration = WebSocketServer.Configuration(threads: 1, transport: .underTest)
         configuration.connection.sendHighWaterMark = 50_000
         let (sockets, gate) = (Box<[WebSocket]>([]), Gate())
         let server = WebSocketServer(port: 0, configuration: configuration)

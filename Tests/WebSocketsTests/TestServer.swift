@@ -63,8 +63,14 @@ extension WebSocketServer.Configuration {
     static func forTests(log: LogRecorder = LogRecorder(), maxMessageSize: Int = 1 << 20) -> Self {
         var configuration = Self(threads: 1, drainTimeout: .zero, logger: log.logger)
         configuration.connection.limits = Limits(maxMessageSize: maxMessageSize)
+        configuration.transport = .underTest
         return configuration
     }
+}
+
+extension WebSocketServer.Transport {
+    /// What `DUPLEX_TEST_TRANSPORT` says, so that the same tests run over each: `automatic`, which is the default, or `nio`.
+    static let underTest = ProcessInfo.processInfo.environment["DUPLEX_TEST_TRANSPORT"].flatMap(Self.init) ?? .automatic
 }
 
 /// Keeps what is logged.
