@@ -1,6 +1,9 @@
-// The program that libFuzzer drives: `Fuzz TARGET [libFuzzer's own arguments]`. Scripts/fuzz builds and runs it.
+// The program that libFuzzer drives: `FUZZ_TARGET=connection Fuzz [libFuzzer's own arguments]`. Scripts/fuzz builds and runs it. The target
+// comes by the environment, so that the processes libFuzzer starts itself (-merge, -fork) get it too.
 //
 // libFuzzer's own `main` is left out of the link (SwiftPM insists on a Swift one), and its driver is called from here.
+
+import Foundation
 
 /// libFuzzer's driver, of the C interface in its documentation ("Using libFuzzer as a library").
 @_silgen_name("LLVMFuzzerRunDriver")
@@ -25,14 +28,12 @@ private func run(_ data: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
 
 @main struct Fuzz {
     static func main() {
-        let names = FuzzTarget.allCases.map(\.rawValue).joined(separator: "|")
-        guard CommandLine.argc > 1, let named = FuzzTarget(rawValue: CommandLine.arguments[1]) else {
-            return print("usage: Fuzz \(names) [arguments of libFuzzer]")
+        guard let named = FuzzTarget(rawValue: ProcessInfo.processInfo.environment["FUZZ_TARGET"] ?? "") else {
+            return print("set FUZZ_TARGET to one of: \(FuzzTarget.allCases.map(\.rawValue).joined(separator: ", "))")
         }
         target = named
-        // The target takes the program's place as the first argument.
-        var count = CommandLine.argc - 1
-        var arguments = CommandLine.unsafeArgv + 1
+        var count = CommandLine.argc
+        var arguments = CommandLine.unsafeArgv
         withUnsafeMutablePointer(to: &arguments) { arguments in
             _ = runDriver(&count, arguments) { run($0, $1) }
         }
