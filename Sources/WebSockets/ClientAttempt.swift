@@ -176,7 +176,7 @@ final class ClientAttempt: @unchecked Sendable {
             logger: configuration.logger)
         let socket = WebSocket(
             settled, role: .client, configuration: configuration.connection,
-            thread: EventThread(eventLoop: channel.eventLoop, statistics: WebSocketClient.statistics),
+            thread: WebSocketClient.threads.thread(of: channel.eventLoop),
             inbox: makeHandler == nil ? Inbox(limit: configuration.connection.maxUnreadBytes) : nil)
         let handler = makeHandler?(socket) ?? AsyncHandler { _ in }
         try channel.pipeline.syncOperations.addHandler(NIOTransport(socket: socket, handler: handler))

@@ -114,7 +114,13 @@ final class ServerRunner: Sendable {
         await waitForConnections()
         core.tasks.cancelAll()
         for thread in owners {
-            thread.perform { for socket in thread.openSockets { socket.cut(NetworkError("the server shut down")) } }
+            thread.perform {
+                for socket in thread.openSockets {
+                    // The farewell may still wait for this turn's end.
+                    socket.flush()
+                    socket.cut(NetworkError("the server shut down"))
+                }
+            }
         }
     }
 

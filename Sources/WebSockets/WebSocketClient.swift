@@ -13,6 +13,7 @@ import WebSocketCore
 public enum WebSocketClient {
     /// What all the client's connections of this process are counted in.
     static let statistics = Statistics(role: .client)
+    static let threads = ClientThreads(statistics: statistics)
 
     /// Connects, runs the closure with the connection, and closes it.
     ///

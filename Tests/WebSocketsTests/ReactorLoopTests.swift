@@ -1,0 +1,78 @@
+// The reactor's loop.
+
+#if os(Linux)
+
+import NIOCore
+import Testing
+import WebSocketCore
+
+@testable import WebSockets
+
+@Suite(.timeLimit(.minutes(1))) struct ReactorLoopTests {
+    @Test func doesWorkInOrderOnItsThread() async throws {
+        let bench = try ReactorBench()
+        let (loop, seen) = (bench.loop, Box<[Int]>([]))
+        #expect(!loop.isCurrent)
+        for index in 0..<1000 { loop.execute { seen.change { $0.append(loop.isCurrent ? index : -1) } } }
+        await bench.settle()
+        #expect(seen.value == Array(0..<1000))
+        try await bench.stop()
+    }
+
+    /// Work from many threads at once, so that adding some and looking for some meet.
+    @Test func losesNoWork() async throws {
+        let bench = try ReactorBench()
+        let count = Box(0)
+        await withTaskGroup(of: Void.self) { group in
+            for _ in 0..<8 {
+                group.addTask {
+                    for _ in 0..<2000 {
+                        bench.loop.execute { count.change { $0 += 1 } }
+                        await Task.yield()
+                    }
+                }
+            }
+        }
+        await bench.settle()
+        #expect(count.value == 16_000)
+        try await bench.stop()
+    }
+
+    @Test func callsWhatIsDueInOrderAndNothingThatWasCancelled() async throws {
+        let bench = try ReactorBench()
+        let (loop, seen) = (bench.loop, Box<[Int]>([]))
+        await withCheckedContinuation { continuation in
+            loop.execute {
+                let start = loop.now
+                for index in [3, 1, 2] { _ = loop.schedule(at: start + .milliseconds(Int64(index))) { seen.change { $0.append(index) } } }
+                loop.schedule(at: start + .milliseconds(2)) { seen.change { $0.append(-1) } }.cancel()
+                _ = loop.schedule(at: start + .milliseconds(4)) { continuation.resume() }
+            }
+        }
+        #expect(seen.value == [1, 2, 3])
+        try await bench.stop()
+    }
+
+    @Test func stoppingCutsWhatIsConnected() async throws {
+        let bench = try ReactorBench()
+        let (socket, peer) = try await bench.connect { _ in TestEcho() }
+        try await bench.stop()
+        #expect(try await peer.readToEnd() == [])
+        #expect(await socket.waitUntilClosed().code == .abnormalClosure)
+    }
+
+    /// A task prefers the thread, and comes back to it.
+    @Test func runsTasks() async throws {
+        let bench = try ReactorBench()
+        let loop = bench.loop
+        let staysThere = await Task(executorPreference: bench.thread) {
+            let before = loop.isCurrent
+            await Task.yield()
+            return before && loop.isCurrent
+        }.value
+        #expect(staysThere)
+        try await bench.stop()
+    }
+}
+
+#endif

@@ -1,0 +1,186 @@
+// A connection's bytes on the reactor.
+
+#if os(Linux)
+
+import NIOCore
+import Testing
+import WebSocketCore
+
+@testable import WebSockets
+
+@Suite(.timeLimit(.minutes(1))) struct ReactorTransportTests {
+    private static let echo: @Sendable (WebSocket) -> any WebSocketHandler = { _ in TestEcho() }
+
+    /// Runs a test on a reactor and ends it.
+    private func withBench(_ body: (ReactorBench) async throws -> Void) async throws {
+        let bench = try ReactorBench()
+        do { try await body(bench) } catch {
+            try await bench.stop()
+            throw error
+        }
+        try await bench.stop()
+    }
+
+    @Test func echoesWhateverTheReadsAre() async throws {
+        try await withBench { bench in
+            let bytes = WireFrame.text("hello").encoded(masked: true) + WireFrame.binary([1, 2, 3]).encoded(masked: true)
+            let answer = WireFrame.text("hello").encoded(masked: false) + WireFrame.binary([1, 2, 3]).encoded(masked: false)
+            for cut in 0...bytes.count {
+                let (_, peer) = try await bench.connect(handler: Self.echo)
+                try await peer.send(Array(bytes[..<cut]))
+                try await peer.send(Array(bytes[cut...]))
+                #expect(try await peer.read(answer.count) == answer, "cut at \(cut)")
+            }
+        }
+    }
+
+    @Test func whatWasReadWithTheHandshakeComesFirst() async throws {
+        try await withBench { bench in
+            let first = WireFrame.text("first").encoded(masked: true)
+            let (_, peer) = try await bench.connect(leftOver: first, handler: Self.echo)
+            try await peer.send(WireFrame.text("second").encoded(masked: true))
+            let answer = WireFrame.text("first").encoded(masked: false) + WireFrame.text("second").encoded(masked: false)
+            #expect(try await peer.read(answer.count) == answer)
+        }
+    }
+
+    /// More than the system takes at once, in pieces small and large, to a peer that reads late.
+    @Test func keepsWhatTheSystemDoesNotTake() async throws {
+        try await withBench { bench in
+            let (socket, peer) = try await bench.connect(handler: Self.echo)
+            let messages = (0..<200).map { index in
+                WireFrame.binary([UInt8](repeating: UInt8(index), count: index % 3 == 0 ? 20_000 : index))
+            }
+            for message in messages { socket.trySend(.binary(message.payload)) }
+            let expected = messages.flatMap { $0.encoded(masked: false) }
+            await bench.settle()
+            #expect(socket.bufferedAmount > 0)
+            #expect(try await peer.read(expected.count) == expected)
+            await bench.settle()
+            #expect(socket.bufferedAmount == 0)
+        }
+    }
+
+    @Test func whoWaitsForRoomGoesOnWhenThePeerReads() async throws {
+        try await withBench { bench in
+            var configuration = ConnectionConfiguration.quiet
+            configuration.sendHighWaterMark = 1000
+            let (socket, peer) = try await bench.connect(configuration, handler: Self.echo)
+            let payload = [UInt8](repeating: 7, count: 50_000)
+            async let sent: Void = {
+                for _ in 0..<50 { try await socket.send(.binary(payload)) }
+            }()
+            let expected = WireFrame.binary(payload).encoded(masked: false)
+            for _ in 0..<50 { #expect(try await peer.read(expected.count) == expected) }
+            try await sent
+        }
+    }
+
+    @Test func stopsReadingForWhoDoesNotTakeMessages() async throws {
+        try await withBench { bench in
+            var configuration = ConnectionConfiguration.quiet
+            configuration.maxUnreadBytes = 10_000
+            let (socket, peer) = try await bench.connect(configuration, usesInbox: true) { _ in AsyncHandler { _ in } }
+            let payload = [UInt8](repeating: 1, count: 5000)
+            let count = 400
+            async let sent: Void = peer.send((0..<count).flatMap { _ in WireFrame.binary(payload).encoded(masked: true) })
+            await bench.until { socket.inbox?.isPaused == true }
+            var taken = 0
+            for try await message in socket {
+                #expect(message.payload.readableBytes == payload.count)
+                taken += 1
+                if taken == count { break }
+            }
+            try await sent
+        }
+    }
+
+    @Test func theEndOfThePeerIsTheEndOfTheConnection() async throws {
+        try await withBench { bench in
+            let (socket, peer) = try await bench.connect(handler: Self.echo)
+            peer.finish()
+            let closure = await socket.waitUntilClosed()
+            #expect(closure == Closure(code: .abnormalClosure, initiator: .remote, isClean: false))
+            #expect(try await peer.readToEnd() == [])
+            #expect(bench.core.statistics.snapshot.open == 0)
+        }
+    }
+
+    /// §7.1.1: the server closes TCP first, once both close frames are through.
+    @Test func closesOnceAllIsSent() async throws {
+        try await withBench { bench in
+            let (socket, peer) = try await bench.connect(handler: Self.echo)
+            try await peer.send(WireFrame.text("last").encoded(masked: true) + WireFrame.close(1000).encoded(masked: true))
+            let answer = WireFrame.text("last").encoded(masked: false) + WireFrame.close(1000).encoded(masked: false)
+            #expect(try await peer.readToEnd() == answer)
+            #expect(await socket.waitUntilClosed().isClean)
+        }
+    }
+
+    /// The peer goes on sending; closing at once would reset the connection before it reads why.
+    @Test func aBrokenRuleEndsOneSideOnly() async throws {
+        try await withBench { bench in
+            let (socket, peer) = try await bench.connect(handler: Self.echo)
+            try await peer.send([0xC1, 0x80, 0, 0, 0, 0])
+            let frames = try WireFrame.all(in: try await peer.readToEnd())
+            #expect(frames.map(\.opcode) == [8] && frames[0].payload.starts(with: [0x03, 0xEA]))
+            try await peer.send([1, 2, 3])
+            peer.finish()
+            #expect(await socket.waitUntilClosed().code == .protocolError)
+        }
+    }
+
+    @Test func terminateEndsItAtOnceAndTellsTheHandlerAfterwards() async throws {
+        try await withBench { bench in
+            let events = Box<[String]>([])
+            let (socket, peer) = try await bench.connect { _ in
+                ClosureHandler(
+                    whenReceived: { _, socket in
+                        socket.terminate()
+                        events.change { $0.append("terminated") }
+                    },
+                    whenClosed: { closure in events.change { $0.append("closed \(closure.code.rawValue)") } })
+            }
+            try await peer.send(WireFrame.text("x").encoded(masked: true))
+            #expect(try await peer.readToEnd() == [])
+            _ = await socket.waitUntilClosed()
+            #expect(events.value == ["terminated", "closed 1006"])
+        }
+    }
+
+    /// A write to a peer that is gone fails; what it said before is read all the same.
+    @Test func readsWhatAPeerSaidThatIsGone() async throws {
+        try await withBench { bench in
+            let reached = ThreadGate()
+            let proceed = ThreadGate()
+            let (socket, peer) = try await bench.connect { _ in
+                ClosureHandler(whenReceived: { message, socket in
+                    reached.open()
+                    proceed.wait()
+                    socket.trySend(message)
+                })
+            }
+            try await peer.send(WireFrame.text("a").encoded(masked: true))
+            await offload { reached.wait() }
+            // While the handler holds the thread, the peer says goodbye and goes.
+            try await peer.send(WireFrame.close(4000, "bye").encoded(masked: true))
+            peer.close()
+            proceed.open()
+            let closure = await socket.waitUntilClosed()
+            #expect(closure.code.rawValue == 4000 && closure.reason == "bye")
+        }
+    }
+
+    @Test func theSlotIsFreeWhenTheConnectionHasEnded() async throws {
+        try await withBench { bench in
+            let freed = Gate()
+            let slot = Box<ConnectionSlot?>(ConnectionSlot(bench.core) { freed.open() })
+            let (socket, peer) = try await bench.connect(slot: slot.change { $0.take() }, handler: Self.echo)
+            peer.finish()
+            _ = await socket.waitUntilClosed()
+            await freed.wait()
+        }
+    }
+}
+
+#endif
