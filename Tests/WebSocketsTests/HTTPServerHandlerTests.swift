@@ -48,7 +48,7 @@ import Testing
         let channel = EmbeddedChannel()
         let core = ServerCore(.forTests(log: log))
         if let route { core.add(route) }
-        let thread = EventThread(eventLoop: channel.embeddedEventLoop)
+        let thread = EventThread(eventLoop: channel.embeddedEventLoop, statistics: core.statistics)
         let handler = HTTPServerHandler(server: core, thread: thread, slot: ConnectionSlot(core))
         try handler.addTo(channel.pipeline.syncOperations)
         try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()

@@ -82,7 +82,11 @@ private final class Collector: ChannelInboundHandler, @unchecked Sendable {
 /// Asks something of the first of these sockets on its thread, once it is there.
 func onThread<R: Sendable>(of sockets: Box<[WebSocket]>, _ body: @escaping @Sendable (WebSocket) -> R) async throws -> R {
     while true {
-        if let socket = sockets.value.first { return try await socket.thread.eventLoop.submit { body(socket) }.get() }
+        if let socket = sockets.value.first {
+            return await withCheckedContinuation { continuation in
+                socket.thread.performLater { continuation.resume(returning: body(socket)) }
+            }
+        }
         await Task.yield()
     }
 }

@@ -35,13 +35,11 @@ final class NotingTransport: Transport {
     private var waiting: Int { written.count - taken }
     var bufferedBytes: Int { isWritable ? 0 : waiting }
 
-    func write(_ bytes: ByteBuffer) {
-        written += bytes.readableBytesView
+    func write(_ piece: Outbox.Piece) {
+        written += bytes(of: piece)
         writes += 1
         if waiting > highWaterMark { isWritable = false }
     }
-
-    func write(_ frames: FrameBuffer) { write(ByteBuffer(bytes: frames.bytes)) }
 
     func flush() {
         flushes += 1
@@ -50,6 +48,15 @@ final class NotingTransport: Transport {
         if !isWritable && !isClosed && waiting < max(1, highWaterMark / 2) {
             isWritable = true
             socket?.transportBecameWritable()
+        }
+    }
+
+    private func bytes(of piece: Outbox.Piece) -> [UInt8] {
+        switch piece {
+        case .frames(let frames):
+            defer { socket?.thread.giveBack(frames) }
+            return Array(frames.bytes)
+        case .shared(let buffer): return Array(buffer.readableBytesView)
         }
     }
 
