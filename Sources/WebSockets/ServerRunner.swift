@@ -102,7 +102,7 @@ final class ServerRunner: Sendable {
         await waitForConnections()
         core.tasks.cancelAll()
         for thread in owners {
-            thread.perform { for socket in thread.openSockets { socket.cut(NetworkError("the server shut down")) } }
+            thread.perform { self.cutAll(on: thread) }
         }
     }
 
@@ -120,6 +120,14 @@ final class ServerRunner: Sendable {
             } else {
                 _ = thread.schedule(at: thread.now + TimeAmount(spread * index / sockets.count), close)
             }
+        }
+    }
+
+    private func cutAll(on thread: EventThread) {
+        for socket in thread.openSockets {
+            // The turn that began the close may not have ended, and its close frame not have left.
+            socket.flush()
+            socket.cut(NetworkError("the server shut down"))
         }
     }
 
