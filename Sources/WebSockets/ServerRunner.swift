@@ -114,13 +114,7 @@ final class ServerRunner: Sendable {
         await waitForConnections()
         core.tasks.cancelAll()
         for thread in owners {
-            thread.perform {
-                for socket in thread.openSockets {
-                    // The farewell may still wait for this turn's end.
-                    socket.flush()
-                    socket.cut(NetworkError("the server shut down"))
-                }
-            }
+            thread.perform { self.cutAll(on: thread) }
         }
     }
 
@@ -138,6 +132,14 @@ final class ServerRunner: Sendable {
             } else {
                 _ = thread.schedule(at: thread.now + TimeAmount(spread * index / sockets.count), close)
             }
+        }
+    }
+
+    private func cutAll(on thread: EventThread) {
+        for socket in thread.openSockets {
+            // The turn that began the close may not have ended, and its close frame not have left.
+            socket.flush()
+            socket.cut(NetworkError("the server shut down"))
         }
     }
 

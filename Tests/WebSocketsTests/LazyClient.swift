@@ -80,13 +80,21 @@ private final class Collector: ChannelInboundHandler, @unchecked Sendable {
 }
 
 /// Asks something of the first of these sockets on its thread, once it is there.
-func onThread<R: Sendable>(of sockets: Box<[WebSocket]>, _ body: @escaping @Sendable (WebSocket) -> R) async throws -> R {
+func onThread<R: Sendable>(of sockets: Box<[WebSocket]>, _ body: @escaping @Sendable (WebSocket) -> R) async -> R {
     while true {
         if let socket = sockets.value.first {
             return await withCheckedContinuation { continuation in
-                socket.thread.perform { continuation.resume(returning: body(socket)) }
+                socket.thread.performLater { continuation.resume(returning: body(socket)) }
             }
         }
-        await Task.yield()
+        await pause()
     }
 }
+
+/// Looks again and again until something holds of the first of these sockets, however long it takes.
+func waitUntil(_ sockets: Box<[WebSocket]>, _ holds: @escaping @Sendable (WebSocket) -> Bool) async {
+    while await !onThread(of: sockets, holds) { await pause() }
+}
+
+/// Leaves the processor to the others between two looks; nothing depends on how long.
+private func pause() async { try? await Task.sleep(for: .milliseconds(1)) }

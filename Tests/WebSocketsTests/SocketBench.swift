@@ -36,7 +36,7 @@ final class NotingTransport: Transport {
     var bufferedBytes: Int { isWritable ? 0 : waiting }
 
     func write(_ piece: Outbox.Piece) {
-        piece.withBytes { written += $0 }
+        written += bytes(of: piece)
         writes += 1
         if waiting > highWaterMark { isWritable = false }
     }
@@ -48,6 +48,15 @@ final class NotingTransport: Transport {
         if !isWritable && !isClosed && waiting < max(1, highWaterMark / 2) {
             isWritable = true
             socket?.transportBecameWritable()
+        }
+    }
+
+    private func bytes(of piece: Outbox.Piece) -> [UInt8] {
+        switch piece {
+        case .frames(let frames):
+            defer { socket?.thread.giveBack(frames) }
+            return Array(frames.bytes)
+        case .shared(let buffer): return Array(buffer.readableBytesView)
         }
     }
 
