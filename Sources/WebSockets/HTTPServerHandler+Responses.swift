@@ -36,8 +36,6 @@ extension HTTPServerHandler {
     private func responseHead(_ response: ServerResponse, closes: Bool) -> HTTPResponseHead {
         var headers = HTTPHeaders(response.head.headerFields)
         let status = HTTPResponseStatus(statusCode: response.head.status.code, reasonPhrase: response.head.status.reasonPhrase)
-        // The body is whole, and its length is known; two ways to find its end would be one too many.
-        headers.remove(name: "transfer-encoding")
         if status.mayHaveResponseBody {
             headers.replaceOrAdd(name: "content-length", value: String(response.body.readableBytes))
         }

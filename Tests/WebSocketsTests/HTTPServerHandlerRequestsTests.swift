@@ -49,7 +49,9 @@ import Testing
             let client = try await RawClient.connect(port: port)
             try await client.send("HEAD /hello HTTP/1.1\r\nHost: a\r\n\r\n" + Self.get)
             #expect(field("Content-Length", in: try await client.readHead()) == "5")
-            try await #expect(client.readResponse().body == "hello")
+            let (next, body) = try await client.readResponse()
+            #expect(next.hasPrefix("HTTP/1.1 200 "))
+            #expect(body == "hello")
         }
     }
 
