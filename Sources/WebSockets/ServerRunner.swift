@@ -126,10 +126,9 @@ final class ServerRunner: Sendable {
         let sockets = thread.openSockets
         for (index, socket) in sockets.enumerated() {
             let close = { socket.beginClose(.goingAway, "the server shuts down") }
+            // What has no time to spread over leaves now, before what remains is cut.
             if spread == .zero {
                 close()
-                // Not at the turn's end: what remains is cut at once, and the cut may come first.
-                socket.flush()
             } else {
                 _ = thread.schedule(at: thread.now + TimeAmount(spread * index / sockets.count), close)
             }
