@@ -61,7 +61,6 @@ def test_an_unreadable_key(run, certificate, bad_file, what):
     assert str(bad_file[what]) in complaint(server) and "key" in complaint(server)
 
 
-@pytest.mark.xfail(strict=True, reason="the TLS library's own words, over several lines: ServerTLS.load has to say it in one")
 def test_a_key_of_another_certificate(run, certificate, tmp_path):
     other = certificates.make(tmp_path)
     server = run("serve", "--port", 0, "--tls-certificate", certificate.cert, "--tls-key", other.key)

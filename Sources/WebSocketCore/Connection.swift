@@ -5,8 +5,8 @@
 //
 // States, and what moves them:
 //   open ── close() ──────────────► closingByUs ── close frame arrives ──► closed
-//   open ── close frame arrives ──► closed (its answer is the event's: `Event.close`)
-//   open, closingByUs ── fail() ──► closed (§7.1.7: nothing more is read or sent)
+//   open ── close frame arrives ──► closingByPeer ── answerClose() ──► closed
+//   any ── fail() ────────────────► closed (§7.1.7: nothing more is read or sent)
 //   any ── disconnected() ────────► closed
 
 /// One WebSocket connection without I/O (RFC 6455).
@@ -21,7 +21,7 @@ public struct Connection: ~Copyable, Sendable {
         case ping
         /// A pong of `controlPayload`.
         case pong
-        /// The peer's close frame. If it began, answer with `closeFrame`; both ends have then said what they had to (§7.1.4).
+        /// The peer's close frame. If it began, `answerClose` comes next; both ends have then said what they had to (§7.1.4).
         case close(beganByPeer: Bool)
     }
 
@@ -31,6 +31,8 @@ public struct Connection: ~Copyable, Sendable {
         case open
         /// This end has sent a close frame and awaits the peer's.
         case closingByUs
+        /// The peer has sent a close frame and awaits this end's; what answers its last messages may still be sent (§5.5.1).
+        case closingByPeer
         /// Nothing more is sent or read.
         case closed
     }
@@ -70,7 +72,7 @@ public struct Connection: ~Copyable, Sendable {
     public mutating func receive(
         _ bytes: UnsafeMutableRawBufferPointer, at offset: inout Int
     ) throws(ProtocolError) -> Event? {
-        while state != .closed {
+        while state == .open || state == .closingByUs {
             guard let chunk = try parser.next(bytes, at: &offset) else { return nil }
             if chunk.header.opcode.isControl {
                 if let event = try receiveControl(chunk, bytes) { return event }
@@ -115,7 +117,7 @@ public struct Connection: ~Copyable, Sendable {
     private mutating func receiveClose() throws(ProtocolError) -> Event {
         let (code, reason) = try Self.decodeClose(controlPayload)
         let beganByPeer = state == .open
-        state = .closed
+        state = beganByPeer ? .closingByPeer : .closed
         if beganByPeer {
             closure = Closure(code: code, reason: reason, initiator: .remote, isClean: true)
         } else {
@@ -138,6 +140,9 @@ public struct Connection: ~Copyable, Sendable {
 
     // MARK: What leaves
 
+    /// Whether messages and pings may be sent.
+    @inlinable public var canSend: Bool { state == .open || state == .closingByPeer }
+
     /// The header of a whole message's only frame.
     ///
     /// - Parameter maskKey: fresh randomness of the system's best source from a client (§5.3: "derived from a strong source of
@@ -147,7 +152,7 @@ public struct Connection: ~Copyable, Sendable {
     public func send(
         _ kind: MessageKind, length: Int, isCompressed: Bool = false, maskKey: UInt32? = nil
     ) throws(UsageError) -> FrameHeader {
-        guard state == .open else { throw UsageError(.sendAfterClose) }
+        guard canSend else { throw UsageError(.sendAfterClose) }
         guard outgoing == nil else { throw UsageError(.unfinishedMessage) }
         return FrameHeader(opcode: kind.opcode, payloadLength: length, isCompressed: isCompressed, maskKey: maskKey)
     }
@@ -159,7 +164,7 @@ public struct Connection: ~Copyable, Sendable {
     ///
     /// - Throws: `UsageError` after a close, or inside another such message.
     public mutating func beginMessage(_ kind: MessageKind) throws(UsageError) {
-        guard state == .open else { throw UsageError(.sendAfterClose) }
+        guard canSend else { throw UsageError(.sendAfterClose) }
         guard outgoing == nil else { throw UsageError(.unfinishedMessage) }
         outgoing = (kind, false)
     }
@@ -168,7 +173,7 @@ public struct Connection: ~Copyable, Sendable {
     ///
     /// - Throws: `UsageError` after a close, or where no message was begun.
     public mutating func sendPiece(length: Int, isLast: Bool, maskKey: UInt32? = nil) throws(UsageError) -> FrameHeader {
-        guard state == .open else { throw UsageError(.sendAfterClose) }
+        guard canSend else { throw UsageError(.sendAfterClose) }
         guard let message = outgoing else { throw UsageError(.noMessageBegun) }
         outgoing = isLast ? nil : (message.kind, true)
         return FrameHeader(
@@ -179,7 +184,7 @@ public struct Connection: ~Copyable, Sendable {
     ///
     /// - Throws: `UsageError` after a close, or over 125 bytes.
     public func sendControl(_ opcode: Opcode, length: Int, maskKey: UInt32? = nil) throws(UsageError) -> FrameHeader {
-        guard state == .open else { throw UsageError(.sendAfterClose) }
+        guard canSend else { throw UsageError(.sendAfterClose) }
         guard length <= 125 else { throw UsageError(.controlTooLong) }
         return FrameHeader(opcode: opcode, payloadLength: length, maskKey: maskKey)
     }
@@ -203,17 +208,29 @@ public struct Connection: ~Copyable, Sendable {
         return closeFrame
     }
 
+    /// Ends the close handshake that the peer began, and says the payload of the close frame to send; nil if it began none.
+    public mutating func answerClose() -> [UInt8]? {
+        guard state == .closingByPeer else { return nil }
+        state = .closed
+        return closeFrame
+    }
+
     /// Fails the connection (§7.1.7), and says the payload of the close frame to send; nil if one was sent already.
     public mutating func fail(_ error: ProtocolError) -> [UInt8]? {
         fail(code: error.closeCode, reason: error.reason)
     }
 
     /// Fails the connection for a cause of this end's own, and says the payload of the close frame to send; nil if one was sent.
-    public mutating func fail(code: CloseCode, reason: String) -> [UInt8]? {
-        let wasOpen = state == .open
+    ///
+    /// - Parameters:
+    ///   - code: one that may be sent (§7.4).
+    ///   - reason: at most 123 bytes.
+    package mutating func fail(code: CloseCode, reason: String) -> [UInt8]? {
+        let isOwed = canSend
         state = .closed
-        guard wasOpen else { return nil }
-        closure = Closure(code: code, reason: reason, initiator: .local, isClean: false)
+        guard isOwed else { return nil }
+        // A close that the peer began stays its own.
+        if closure == nil { closure = Closure(code: code, reason: reason, initiator: .local, isClean: false) }
         return closeFrame
     }
 
@@ -227,7 +244,7 @@ public struct Connection: ~Copyable, Sendable {
 
     /// The payload of the close frame that this end sends: its own code and reason, or the peer's code echoed (§5.5.1: "the
     /// endpoint typically echos the status code it received").
-    public var closeFrame: [UInt8] {
+    private var closeFrame: [UInt8] {
         guard let closure, closure.code != .noStatusReceived else { return [] }
         let code = [UInt8(closure.code.rawValue >> 8), UInt8(closure.code.rawValue & 0xFF)]
         return closure.initiator == .local ? code + closure.reason.utf8 : code

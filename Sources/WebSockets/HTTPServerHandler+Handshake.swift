@@ -18,7 +18,7 @@ extension HTTPServerHandler {
             handshake = try ServerHandshake(request: request.head, version: (head.version.major, head.version.minor))
             try handshake.checkOrigin(allowed: server.configuration.allowedOrigins, isSecure: server.isSecure)
         } catch {
-            return refuse(error.status, error.description, headerFields: error.headerFields)
+            return refuse(error.status, error.rule, error.description, headerFields: error.headerFields)
         }
         var request = request
         request.parameters = parameters
@@ -46,7 +46,7 @@ extension HTTPServerHandler {
                 handler { $0.apply(decision, request, handshake) }
             } catch {
                 logger.error("the decision about a handshake threw: \(error)", metadata: ["path": "\(request.path)"])
-                handler { $0.refuseDecided(.internalServerError, "the server failed to decide about this handshake") }
+                handler { $0.refuseDecided(.internalServerError, .application, "the server failed to decide about this handshake") }
             }
         }
     }
@@ -55,25 +55,25 @@ extension HTTPServerHandler {
         guard case .deciding = state, let context else { return }
         switch decision {
         case .reject(let response):
-            log("the application refused the handshake", response.head.status)
+            log("the application refused the handshake", .application, response.head.status)
             Self.setReading(true, context.channel)
             send(response, closes: true)
         case .accept(let makeHandler, let usesInbox, let subprotocol, let headerFields):
-            guard !server.isDraining else { return refuseDecided(.serviceUnavailable, "shutting down") }
+            guard !server.isDraining else { return refuseDecided(.serviceUnavailable, .draining, "shutting down") }
             do throws(HandshakeUsageError) {
                 let response = try handshake.response(subprotocol: subprotocol, additional: headerFields)
                 upgrade(request, response, makeHandler, usesInbox)
             } catch {
                 server.logger.error("this server's answer to a handshake can not be sent: \(error)")
-                refuseDecided(.internalServerError, "the server's answer to this handshake can not be sent")
+                refuseDecided(.internalServerError, .application, "the server's answer to this handshake can not be sent")
             }
         }
     }
 
-    private func refuseDecided(_ status: HTTPResponse.Status, _ why: String) {
+    private func refuseDecided(_ status: HTTPResponse.Status, _ rule: HandshakeRefusal.Rule, _ why: String) {
         guard case .deciding = state, let context else { return }
         Self.setReading(true, context.channel)
-        refuse(status, why)
+        refuse(status, rule, why)
     }
 
     private static func setReading(_ isReading: Bool, _ channel: any Channel) {

@@ -29,7 +29,7 @@ extension HTTPServerHandler {
     }
 
     private func refuseBody() {
-        refuse(.contentTooLarge, "the body is over \(server.configuration.maxBodyBytes) bytes (limit maxBodyBytes)")
+        refuse(.contentTooLarge, .limit, "the body is over \(server.configuration.maxBodyBytes) bytes (limit maxBodyBytes)")
     }
 
     // MARK: Deciding
@@ -37,11 +37,11 @@ extension HTTPServerHandler {
     func decide(_ head: HTTPRequestHead) {
         cancelDeadline()
         guard let request = try? HTTPRequest(head, secure: server.isSecure, splitCookie: false), Self.isValid(head.uri) else {
-            return refuse(.badRequest, "the method or the path is malformed")
+            return refuse(.badRequest, .malformed, "the method or the path is malformed")
         }
         let whole = ServerRequest(head: request, body: body, remoteAddress: context?.channel.remoteAddress, isSecure: server.isSecure)
-        if slot.isOverLimit { return refuse(.serviceUnavailable, "too many connections (limit maxConnections)") }
-        if server.isDraining { return refuse(.serviceUnavailable, "shutting down") }
+        if slot.isOverLimit { return refuse(.serviceUnavailable, .limit, "too many connections (limit maxConnections)") }
+        if server.isDraining { return refuse(.serviceUnavailable, .draining, "shutting down") }
         if let (route, parameters) = server.route(whole.path) {
             decideHandshake(whole, head, route, parameters)
         } else {
@@ -58,7 +58,7 @@ extension HTTPServerHandler {
         // > Host header field and to any request message that contains more than one Host header field line.
         let hosts = head.headers["host"].count
         guard hosts == 1 || hosts == 0 && !head.isHTTP11 else {
-            return refuse(.badRequest, "there must be exactly one Host, not \(hosts)")
+            return refuse(.badRequest, .host, "there must be exactly one Host, not \(hosts)")
         }
         // What follows a request to upgrade may be of another protocol.
         let closes = !head.isKeepAlive || head.headers.contains(name: "upgrade")

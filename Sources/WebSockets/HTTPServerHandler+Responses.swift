@@ -67,20 +67,34 @@ extension HTTPServerHandler {
     // MARK: Refusals
 
     /// Answers with a status and closes; one line in the log.
-    func refuse(_ status: HTTPResponse.Status, _ why: String, headerFields: HTTPFields = [:]) {
+    func refuse(_ status: HTTPResponse.Status, _ rule: HandshakeRefusal.Rule, _ why: String, headerFields: HTTPFields = [:]) {
         state = .deciding
-        log(why, status)
+        log(why, rule, status)
         var response = ServerResponse.text(why + "\n", status: status)
         response.head.headerFields.append(contentsOf: headerFields)
         send(response, closes: true)
     }
 
-    func log(_ why: String, _ status: HTTPResponse.Status?) {
-        if let status { thread.statistics.refused(status: status.code) }
+    /// - Parameter status: what was answered; nil if nothing could be.
+    func log(_ why: String, _ rule: HandshakeRefusal.Rule, _ status: HTTPResponse.Status?) {
+        thread.statistics.refused(rule, status: status?.code)
         let peer = context?.channel.remoteAddress.map(\.description) ?? "unknown"
         server.logger.info(
             "refused: \(why)", metadata: ["peer": "\(peer)", "status": "\(status.map { String($0.code) } ?? "none")"])
     }
+}
+
+extension HandshakeRefusal.Rule {
+    /// A limit of this server's.
+    static let limit = Self(rawValue: "limit")
+    /// What came is not HTTP, or not whole.
+    static let malformed = Self(rawValue: "malformed")
+    /// Nothing, or not all, came in time.
+    static let deadline = Self(rawValue: "deadline")
+    /// The server shuts down.
+    static let draining = Self(rawValue: "draining")
+    /// The program that uses this library said no, or failed.
+    static let application = Self(rawValue: "application")
 }
 
 extension HTTPHeaders {

@@ -104,15 +104,15 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler {
         guard error is HTTPParserError, isAwaiting else { return failed(error) }
         if case .some(.headerOverflow) = error as? HTTPParserError {
             let limits = "\(server.configuration.maxHeaderFields) fields, \(server.configuration.maxHeaderBytes) bytes"
-            refuse(.requestHeaderFieldsTooLarge, "the header is over the limit (\(limits))")
+            refuse(.requestHeaderFieldsTooLarge, .limit, "the header is over the limit (\(limits))")
         } else {
-            refuse(.badRequest, "this is not HTTP: \(error)")
+            refuse(.badRequest, .malformed, "this is not HTTP: \(error)")
         }
     }
 
     /// An error that no status can answer any more.
     private func failed(_ error: any Error) {
-        if case .upgrading = state { log("what follows the handshake was read as HTTP, and is not: \(error)", nil) }
+        if case .upgrading = state { log("what follows the handshake was read as HTTP, and is not: \(error)", .malformed, nil) }
         close()
     }
 
@@ -143,7 +143,7 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler {
     func cancelDeadline() { deadline?.cancel() }
 
     private func deadlinePassed(_ why: String?) {
-        if let why { log(why, nil) }
+        if let why { log(why, .deadline, nil) }
         close()
     }
 }

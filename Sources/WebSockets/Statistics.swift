@@ -30,7 +30,7 @@ struct Tally {
 /// | `duplex_messages_received_total`, `duplex_messages_sent_total` | counter | data messages |
 /// | `duplex_bytes_received_total`, `duplex_bytes_sent_total` | counter | their payloads, in bytes |
 /// | `duplex_sends_dropped_total` | counter | messages that were not sent to a slow reader |
-/// | `duplex_handshakes_refused_total{status}` | counter | handshakes refused, by HTTP status |
+/// | `duplex_handshakes_refused_total{reason,status}` | counter | handshakes and other requests refused, by `HandshakeRefusal.Rule` or `limit`, `malformed`, `deadline`, `draining`, `application`, and by HTTP status (`none` if nothing was answered) |
 /// | `duplex_closes_total{code}` | counter | connections ended, by close code |
 final class Statistics: Sendable {
     private let open = Atomic<Int>(0)
@@ -96,8 +96,8 @@ final class Statistics: Sendable {
         Counter(label: "duplex_closes_total", dimensions: [role, ("code", label)], factory: factory).increment()
     }
 
-    func refused(status: Int) {
-        let dimensions = [role, ("status", String(status))]
+    func refused(_ rule: HandshakeRefusal.Rule, status: Int?) {
+        let dimensions = [role, ("reason", rule.rawValue), ("status", status.map { String($0) } ?? "none")]
         Counter(label: "duplex_handshakes_refused_total", dimensions: dimensions, factory: factory).increment()
     }
 }

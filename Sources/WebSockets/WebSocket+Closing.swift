@@ -61,9 +61,11 @@ extension WebSocket {
 
     /// The peer's close frame has come (§7.1.3–7.1.4).
     func receivedClose(beganByPeer: Bool) {
+        // Whoever awaits the messages that came with it may answer them first, as a callback handler already has.
+        if beganByPeer { thread.runWokenTasks() }
         readyState = .closing
         inbox?.finish(closeResult)
-        if beganByPeer { sendClose(connection.closeFrame) } else { markDirty() }
+        if let frame = connection.answerClose() { sendClose(frame) } else { markDirty() }
     }
 
     /// The peer broke the protocol or a limit (§7.1.7).

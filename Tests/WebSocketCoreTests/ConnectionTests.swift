@@ -91,16 +91,35 @@ import Testing
     @Test func echoesThePeersCode() throws {
         var client = Connection(role: .client)
         #expect(try receive(hex("88 05 0F A0 62 79 65"), &client) == [.close(beganByPeer: true)])
-        #expect(client.state == .closed)
+        #expect(client.state == .closingByPeer)
         #expect(client.closure == Closure(code: CloseCode(rawValue: 4000), reason: "bye", initiator: .remote, isClean: true))
-        #expect(client.closeFrame == hex("0F A0"))
+        #expect(client.answerClose() == hex("0F A0"))
+        #expect(client.state == .closed)
+        #expect(client.answerClose() == nil)
+    }
+
+    /// §5.5.1 forbids data after a close frame that was sent, not after one that was received.
+    @Test func mayAnswerTheLastMessagesBeforeThePeersClose() throws {
+        var server = Connection(role: .server)
+        #expect(try receive(hex("88 80 00 00 00 00"), &server) == [.close(beganByPeer: true)])
+        #expect(try server.send(.text, length: 1).payloadLength == 1)
+        #expect(try server.close(code: .normalClosure, reason: "") == nil)
+        #expect(server.answerClose() == [])
+        #expect(throws: UsageError(.sendAfterClose)) { _ = try server.send(.text, length: 1) }
+    }
+
+    @Test func aCloseThatThePeerBeganStaysItsOwn() throws {
+        var server = Connection(role: .server)
+        _ = try receive(hex("88 82 00 00 00 00 0F A0"), &server)
+        #expect(server.fail(code: .tryAgainLater, reason: "slow") == hex("0F A0"))
+        #expect(server.closure == Closure(code: CloseCode(rawValue: 4000), initiator: .remote, isClean: true))
     }
 
     @Test func answersACloseWithoutACodeWithTheSame() throws {
         var client = Connection(role: .client)
         #expect(try receive(hex("88 00"), &client) == [.close(beganByPeer: true)])
         #expect(client.closure == Closure(code: .noStatusReceived, initiator: .remote, isClean: true))
-        #expect(client.closeFrame == [])
+        #expect(client.answerClose() == [])
     }
 
     @Test func passesOverWhatFollowsAClose() throws {

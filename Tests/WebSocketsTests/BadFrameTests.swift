@@ -123,11 +123,11 @@ import WebSocketCore
         ),
     ]
 
-    @Test func everySplitGivesTheSame_F9() async throws {
+    @Test(arguments: ["/echo", "/echo-async"]) func everySplitGivesTheSame_F9(path: String) async throws {
         try await withServer { port, _ in
             for session in Self.sessions {
                 for split in 0..<session.bytes.count {
-                    let client = try await RawClient.open(port: port)
+                    let client = try await RawClient.open(port: port, path: path)
                     if split > 0 { try await client.send(session.bytes[..<split]) }
                     try await client.send(session.bytes[split...])
                     // Pongs go before what waits, and are merged if two pings came in one read.

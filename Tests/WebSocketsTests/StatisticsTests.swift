@@ -71,9 +71,10 @@ import WebSocketCore
     @Test func countsRefusalsByStatus() throws {
         let metrics = TestMetrics()
         let statistics = Statistics(role: .server, factory: metrics)
-        for status in [403, 426, 403] { statistics.refused(status: status) }
+        for status in [403, 426, 403] { statistics.refused(status == 403 ? .origin : .version, status: status) }
         #expect(
-            try metrics.expectCounter("duplex_handshakes_refused_total", [("role", "server"), ("status", "403")]).totalValue == 2)
+            try metrics.expectCounter("duplex_handshakes_refused_total", [("role", "server"), ("reason", "origin"), ("status", "403")])
+                .totalValue == 2)
     }
 
     /// A program may be a server and a client, and have several of each.

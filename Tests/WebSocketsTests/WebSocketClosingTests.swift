@@ -99,6 +99,19 @@ import WebSocketCore
         #expect(try bench.frames == [.text("a"), .close(1000)])
     }
 
+    /// The same for who awaits the messages, and finds them only when its task runs.
+    @Test func whoAwaitsTheLastMessagesMayAnswerThem() throws {
+        let bench = SocketBench()
+        let echo = bench.begin { socket in
+            for try await message in socket { try await socket.send(message) }
+        }
+        bench.receive(
+            WireFrame.text("a").encoded(masked: true) + WireFrame.text("b").encoded(masked: true)
+                + WireFrame.close(1000).encoded(masked: true))
+        #expect(try bench.frames == [.text("a"), .text("b"), .close(1000)])
+        #expect(echo.hasEnded && echo.error == nil)
+    }
+
     // MARK: Deadlines
 
     @Test func aPeerThatNeverAnswersIsCutOff() throws {

@@ -89,7 +89,7 @@ private struct RecordingEnd: ~Copyable {
             recording.entries.append(.pong(connection.controlPayload))
         case .close(let beganByPeer):
             recording.entries.append(.close(beganByPeer: beganByPeer))
-            if beganByPeer { write(.close, connection.closeFrame) }
+            if beganByPeer, let frame = connection.answerClose() { write(.close, frame) }
         }
     }
 
