@@ -12,23 +12,37 @@ extension WebSocket: AsyncSequence {
     /// `ConnectionClosed` when it ended otherwise. A cancelled task gets `CancellationError`, and no message is lost: another
     /// iterator goes on where it stopped. While nobody asks, messages wait, and over `maxUnreadBytes` the peer is made to wait.
     public struct AsyncIterator: AsyncIteratorProtocol {
-        let socket: WebSocket
+        @usableFromInline let socket: WebSocket
+
+        init(socket: WebSocket) { self.socket = socket }
 
         /// The next message; nil at the end.
         ///
         /// - Throws: `ConnectionClosed`, `CancellationError`, or `UsageError` if another task is waiting, or if the socket has a
         ///   callback handler, which gets the messages.
+        @inlinable @inline(__always)
         public nonisolated(nonsending) mutating func next(isolation actor: (any Actor)?) async throws -> Message? {
             // Not `isolated`: such a parameter would have each call ask the runtime whether to change executors, which costs as
-            // much as all the rest; `nonisolated(nonsending)` stays where it is called, by itself.
-            guard let inbox = socket.inbox else { throw UsageError(.messagesGoToHandler) }
-            guard socket.thread.isCurrent else { return try await inbox.nextFromElsewhere(socket) }
-            if let message = inbox.pop(socket) { return message }
-            return try await inbox.next(socket)
+            // much as all the rest; `nonisolated(nonsending)` stays where it is called, by itself. What need not wait is a plain call.
+            if let message = socket.nextAtOnce() { return message }
+            return try await socket.nextInTime()
         }
 
         /// The next message; nil at the end. `for try await` calls `next(isolation:)`.
         public nonisolated(nonsending) mutating func next() async throws -> Message? { try await next(isolation: #isolation) }
+    }
+
+    /// The next message, if it is there and this is the thread to take it on.
+    @usableFromInline
+    func nextAtOnce() -> Message? {
+        guard let inbox, thread.isCurrent else { return nil }
+        return inbox.pop(self)
+    }
+
+    @usableFromInline
+    nonisolated(nonsending) func nextInTime() async throws -> Message? {
+        guard let inbox else { throw UsageError(.messagesGoToHandler) }
+        return thread.isCurrent ? try await inbox.next(self) : try await inbox.nextFromElsewhere(self)
     }
 
     /// An iterator over the messages.

@@ -22,7 +22,22 @@ extension WebSocket {
     /// A message is sent whole or not at all. From one task, messages leave in the order of the calls.
     ///
     /// - Throws: `UsageError.Rule.sendAfterClose`; `CancellationError` if the task is cancelled while it waits: the message was not sent.
+    @inlinable @inline(__always)
     public nonisolated(nonsending) func send(_ message: Message) async throws {
+        // What need not wait is a plain call.
+        if !sendAtOnce(message) { try await sendInTime(message) }
+    }
+
+    /// Sends a message if there is room and this is the thread to send it on; false if not.
+    @usableFromInline
+    func sendAtOnce(_ message: Message) -> Bool {
+        guard bufferedAmount <= configuration.sendHighWaterMark, readyState == .open, thread.isCurrent else { return false }
+        enqueue(message)
+        return true
+    }
+
+    @usableFromInline
+    nonisolated(nonsending) func sendInTime(_ message: Message) async throws {
         if bufferedAmount > configuration.sendHighWaterMark { try await waitForRoom() }
         guard readyState == .open else { throw UsageError(.sendAfterClose) }
         if thread.isCurrent { enqueue(message) } else { enqueueElsewhere(message) }
