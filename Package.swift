@@ -46,6 +46,7 @@ let package = Package(
                 .target(name: "CDuplexLinux", condition: .when(platforms: [.linux])),
                 "WebSocketCore",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "HeapModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),

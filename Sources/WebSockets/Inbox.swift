@@ -1,5 +1,6 @@
 // The messages of one connection that wait for `for try await`; confined to the connection's thread.
 
+import DequeModule
 import NIOCore
 import WebSocketCore
 
@@ -12,7 +13,7 @@ final class Inbox: @unchecked Sendable {
 
     private typealias Entry = (message: Message, cost: Int)
 
-    @exclusivity(unchecked) private var messages = CircularBuffer<Entry>(initialCapacity: 0)
+    @exclusivity(unchecked) private var messages = Deque<Entry>()
     @exclusivity(unchecked) private var cost = 0
     /// What the messages of the read that is being handled keep alive together, and how many of them had to wait.
     @exclusivity(unchecked) private var heldBytes = 0
@@ -63,16 +64,17 @@ final class Inbox: @unchecked Sendable {
     }
 
     private func settle(_ socket: WebSocket) {
-        let waiting = messages.suffix(min(burst, messages.count))
+        // Some may have been taken already.
+        let waiting = messages.indices.suffix(burst)
         burst = 0
         guard let first = waiting.first else { return }
-        let size = waiting.reduce(0) { $0 + $1.message.payload.readableBytes }
+        let size = waiting.reduce(0) { $0 + messages[$1].message.payload.readableBytes }
         if size < heldBytes / Self.worthKeeping {
-            copyOut(waiting.count, size)
+            copyOut(waiting, size)
         } else {
             // Whoever takes the first of them may let the memory go only with the last; so the first carries it.
             let surplus = max(0, heldBytes - size)
-            messages[messages.index(messages.endIndex, offsetBy: -waiting.count)].cost = first.cost + surplus
+            messages[first].cost += surplus
             cost += surplus
         }
         if cost > limit && !isPaused { pause(socket, true) }
@@ -80,11 +82,10 @@ final class Inbox: @unchecked Sendable {
 
     /// Puts the last messages into memory of their own: a peer that sends single bytes would otherwise have us keep thousands of times
     /// what it sent.
-    private func copyOut(_ count: Int, _ size: Int) {
+    private func copyOut(_ waiting: Range<Int>, _ size: Int) {
         var memory = ByteBufferAllocator().buffer(capacity: size)
-        let start = messages.index(messages.endIndex, offsetBy: -count)
-        for index in messages.indices[start...] { memory.writeImmutableBuffer(messages[index].message.payload) }
-        for index in messages.indices[start...] {
+        for index in waiting { memory.writeImmutableBuffer(messages[index].message.payload) }
+        for index in waiting {
             let (message, share) = messages[index]
             guard let payload = memory.readSlice(length: message.payload.readableBytes) else { return }
             messages[index] = (Message(kind: message.kind, payload: payload), share)
