@@ -159,10 +159,10 @@ final class ReactorLoop: ThreadLoop, @unchecked Sendable {
         guard let first = timers.min?.deadline else { return }
         let now = NIODeadline.now()
         guard first <= now else { return }
-        while let timer = timers.min, timer.deadline <= now {
-            timers.removeMin()
-            timer.body.take()?()
-        }
+        var due: [DueTimer] = []
+        while let timer = timers.min, timer.deadline <= now { due.append(timers.removeMin()) }
+        // What these ask for is for the next round, whatever its time: a round ends.
+        for timer in due { timer.body.take()?() }
     }
 
     /// Watches a connection; false if the system does not.

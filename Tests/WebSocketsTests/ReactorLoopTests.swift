@@ -53,6 +53,35 @@ import WebSocketCore
         try await bench.stop()
     }
 
+    /// A turn's time is that of its beginning; a timer that falls due while it lasts must not be told that it is early.
+    @Test func aTimerSeesNoTimeBeforeItsOwn() async throws {
+        let bench = try ReactorBench()
+        let (loop, thread) = (bench.loop, bench.thread)
+        let isInTime = await withCheckedContinuation { continuation in
+            loop.execute {
+                thread.beginTurn()
+                let due = thread.now + .nanoseconds(1)
+                _ = thread.schedule(at: due) { continuation.resume(returning: thread.now >= due) }
+            }
+        }
+        #expect(isInTime)
+        try await bench.stop()
+    }
+
+    /// Who asks again and again for what is due already does not keep the loop from its sockets and its work.
+    @Test func aRoundEnds() async throws {
+        let bench = try ReactorBench()
+        let (loop, isEnough) = (bench.loop, Box(false))
+        let past = loop.now
+        @Sendable func again() {
+            if !isEnough.value { _ = loop.schedule(at: past) { again() } }
+        }
+        loop.execute { again() }
+        await bench.settle()
+        isEnough.value = true
+        try await bench.stop()
+    }
+
     @Test func stoppingCutsWhatIsConnected() async throws {
         let bench = try ReactorBench()
         let (socket, peer) = try await bench.connect { _ in TestEcho() }
