@@ -82,6 +82,41 @@ import WebSocketCore
         try await bench.stop()
     }
 
+    @Test func cancelledTimersDoNotPileUp() async throws {
+        let bench = try ReactorBench()
+        let (loop, seen) = (bench.loop, Box(0))
+        let most = await withCheckedContinuation { continuation in
+            loop.execute {
+                var most = 0
+                for _ in 0..<100 { _ = loop.schedule(at: loop.now) { seen.change { $0 += 1 } } }
+                for _ in 0..<10_000 {
+                    loop.schedule(at: loop.now + .hours(1)) {}.cancel()
+                    most = max(most, loop.timerCount)
+                }
+                continuation.resume(returning: most)
+            }
+        }
+        #expect(most < 2000)
+        await bench.settle()
+        #expect(seen.value == 100)
+        try await bench.stop()
+    }
+
+    /// What nobody will do any more must not keep the loop, and its descriptors, for ever.
+    @Test func nothingKeepsALoopThatHasEnded() async throws {
+        weak var loop: ReactorLoop?
+        do {
+            let bench = try ReactorBench()
+            let thread = bench.thread
+            loop = bench.loop
+            bench.loop.execute { _ = thread.schedule(at: .now() + .hours(1)) { _ = thread } }
+            await bench.settle()
+            try await bench.stop()
+            thread.performLater { _ = thread }
+        }
+        #expect(loop == nil)
+    }
+
     @Test func stoppingCutsWhatIsConnected() async throws {
         let bench = try ReactorBench()
         let (socket, peer) = try await bench.connect { _ in TestEcho() }
