@@ -131,5 +131,8 @@ final class NIOTransport: ChannelInboundHandler, Transport {
         context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: promise)
     }
 
-    func terminate() { context?.close(promise: nil) }
+    func terminate() {
+        // A handler may be running, and closing tells of the end at once; it is told afterwards.
+        context?.eventLoop.assumeIsolated().execute { [self] in context?.close(promise: nil) }
+    }
 }
