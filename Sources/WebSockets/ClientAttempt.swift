@@ -179,7 +179,9 @@ final class ClientAttempt: @unchecked Sendable {
             thread: WebSocketClient.threads.thread(of: channel.eventLoop),
             inbox: makeHandler == nil ? Inbox(limit: configuration.connection.maxUnreadBytes) : nil)
         let handler = makeHandler?(socket) ?? AsyncHandler { _ in }
-        try channel.pipeline.syncOperations.addHandler(NIOTransport(socket: socket, handler: handler))
+        // Who awaits messages is not there yet: what a server sends at once, and breaks off, must still find its reader.
+        let transport = NIOTransport(socket: socket, handler: handler, holdsReading: makeHandler == nil)
+        try channel.pipeline.syncOperations.addHandler(transport)
         return socket
     }
 

@@ -117,7 +117,11 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
 
     /// Does something in a turn on this thread at a time, unless it is cancelled before; called on the thread.
     func schedule(at deadline: NIODeadline, _ body: @escaping () -> Void) -> LoopTimer {
-        loop.schedule(at: deadline) { self.inTurn(body) }
+        loop.schedule(at: deadline) {
+            // The turn's time may be from before the deadline, and whoever then asks for the same moment again would be called for ever.
+            self.clock = nil
+            self.inTurn(body)
+        }
     }
 
     // MARK: Tasks

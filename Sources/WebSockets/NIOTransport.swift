@@ -19,11 +19,15 @@ final class NIOTransport: ChannelInboundHandler, Transport {
     @exclusivity(unchecked) private var sharesReadBuffer = false
     @exclusivity(unchecked) private(set) var isWritable = true
     private var isFinishing = false
+    /// What arrived before anybody was there to take it; nil once reading has begun.
+    @exclusivity(unchecked) private var held: [ByteBuffer]?
 
-    init(socket: WebSocket, handler: any WebSocketHandler) {
+    /// - Parameter holdsReading: whether to read nothing until `resumeReading`.
+    init(socket: WebSocket, handler: any WebSocketHandler, holdsReading: Bool = false) {
         self.socket = socket
         self.thread = socket.thread
         self.handler = handler
+        held = holdsReading ? [] : nil
     }
 
     // MARK: From the channel
@@ -32,7 +36,7 @@ final class NIOTransport: ChannelInboundHandler, Transport {
         self.context = context
         isWritable = context.channel.isWritable
         setWaterMarks(context.channel)
-        shareReadBuffer(context)
+        if held == nil { shareReadBuffer(context) } else { setAutoRead(false) }
         socket.start(transport: self, handler: handler)
     }
 
@@ -60,6 +64,11 @@ final class NIOTransport: ChannelInboundHandler, Transport {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let buffer = unwrapInboundIn(data)
+        if held != nil { held?.append(buffer) } else { receive(buffer) }
+    }
+
+    @inline(__always)
+    private func receive(_ buffer: ByteBuffer) {
         thread.beginTurn()
         socket.receive(buffer)
         if sharesReadBuffer { thread.giveBackReadBuffer(buffer) }
@@ -70,12 +79,24 @@ final class NIOTransport: ChannelInboundHandler, Transport {
         socket.readCompleted()
     }
 
+    /// Hands on what was held back.
+    private func release() {
+        guard let buffers = held.take() else { return }
+        if let context { shareReadBuffer(context) }
+        for buffer in buffers { receive(buffer) }
+        thread.readCompleted()
+        socket.readCompleted()
+    }
+
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         isWritable = context.channel.isWritable
         if isWritable { socket.transportBecameWritable() }
     }
 
-    func channelInactive(context: ChannelHandlerContext) { socket.transportClosed() }
+    func channelInactive(context: ChannelHandlerContext) {
+        release()
+        socket.transportClosed()
+    }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         socket.transportFailed(error)
@@ -106,7 +127,10 @@ final class NIOTransport: ChannelInboundHandler, Transport {
 
     func pauseReading() { setAutoRead(false) }
 
-    func resumeReading() { setAutoRead(true) }
+    func resumeReading() {
+        release()
+        setAutoRead(true)
+    }
 
     private func setAutoRead(_ isOn: Bool) { try? context?.channel.syncOptions?.setOption(.autoRead, value: isOn) }
 
@@ -131,5 +155,8 @@ final class NIOTransport: ChannelInboundHandler, Transport {
         context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: promise)
     }
 
-    func terminate() { context?.close(promise: nil) }
+    func terminate() {
+        // A handler may be running, and closing tells of the end at once; it is told afterwards.
+        context?.eventLoop.assumeIsolated().execute { [self] in context?.close(promise: nil) }
+    }
 }

@@ -26,8 +26,9 @@ final class ReactorLoop: ThreadLoop, @unchecked Sendable {
 
     private let epoll: OwnedDescriptor
     private let wake: OwnedDescriptor
-    // `Mutex` hands itself over in the kernel, unseen by the thread sanitizer; this lock it knows.
-    private let work = NIOLockedValueBox<[Work]>([])
+    // Nil once the loop has ended: what is asked for then is not done, and not kept either, as it may keep this loop. `Mutex` hands itself
+    // over in the kernel, unseen by the thread sanitizer; this lock it knows.
+    private let work = NIOLockedValueBox<[Work]?>([])
     /// Whether the loop has been woken and has not looked at its work since: one wake-up serves a whole batch.
     private let isWoken = Atomic<Bool>(false)
     private let threadID = Atomic<UInt>(0)
@@ -38,12 +39,16 @@ final class ReactorLoop: ThreadLoop, @unchecked Sendable {
     /// The connections by their descriptors.
     @exclusivity(unchecked) private var transports: [ReactorTransport?] = []
     @exclusivity(unchecked) private var timers = Heap<DueTimer>()
+    /// How many of them have been cancelled.
+    @exclusivity(unchecked) private var cancelledTimers = 0
     /// The thread whose turn is under way.
     @exclusivity(unchecked) private var turn: EventThread?
     /// What waits until no handler is running.
     @exclusivity(unchecked) private var deferred: [() -> Void] = []
 
     private static let maxEvents = 256
+    /// How many cancelled timers are no bother.
+    private static let maxCancelledTimers = 1024
 
     /// Makes a loop; nil if the system has no descriptors left.
     init?() {
@@ -61,7 +66,7 @@ final class ReactorLoop: ThreadLoop, @unchecked Sendable {
     var isCurrent: Bool { threadID.load(ordering: .relaxed) == UInt(pthread_self()) }
 
     func execute(_ body: @escaping @Sendable () -> Void) {
-        work.withLockedValue { $0.append(body) }
+        guard work.withLockedValue({ $0?.append(body) }) != nil else { return }
         guard !isWoken.exchange(true, ordering: .acquiringAndReleasing), !isCurrent else { return }
         var one: UInt64 = 1
         // It fails only if the counter is full, and then the loop is awake.
@@ -84,6 +89,8 @@ final class ReactorLoop: ThreadLoop, @unchecked Sendable {
         for transport in transports { transport?.terminate() }
         doDeferred()
         endTurn()
+        work.withLockedValue { $0 = nil }
+        timers = Heap()
         threadID.store(0, ordering: .relaxed)
     }
 
@@ -127,7 +134,7 @@ final class ReactorLoop: ThreadLoop, @unchecked Sendable {
         isWoken.store(false, ordering: .sequentiallyConsistent)
         for body in work.withLockedValue({ work in
             defer { work = [] }
-            return work
+            return work ?? []
         }) { body() }
     }
 
@@ -146,6 +153,9 @@ final class ReactorLoop: ThreadLoop, @unchecked Sendable {
 
     // MARK: On the loop's thread
 
+    /// The timers that are kept, those among them that were cancelled included.
+    var timerCount: Int { timers.count }
+
     func endTurnLater(_ thread: EventThread) { turn = thread }
 
     /// Does something once no handler is running.
@@ -154,16 +164,27 @@ final class ReactorLoop: ThreadLoop, @unchecked Sendable {
     func schedule(at deadline: NIODeadline, _ body: @escaping () -> Void) -> LoopTimer {
         let timer = DueTimer(deadline: deadline, body: body)
         timers.insert(timer)
-        return LoopTimer { timer.body = nil }
+        return LoopTimer { self.cancel(timer) }
+    }
+
+    private func cancel(_ timer: DueTimer) {
+        guard timer.body.take() != nil else { return }
+        cancelledTimers += 1
+        // Each connection leaves one behind; those of many short ones would wait by the million for a time that is far away.
+        guard cancelledTimers > Self.maxCancelledTimers, cancelledTimers > timers.count / 2 else { return }
+        timers = Heap(timers.unordered.filter { $0.body != nil })
+        cancelledTimers = 0
     }
 
     private func callDue() {
         guard let first = timers.min?.deadline else { return }
         let now = NIODeadline.now()
         guard first <= now else { return }
-        while let timer = timers.min, timer.deadline <= now {
-            timers.removeMin()
-            timer.body.take()?()
+        var due: [DueTimer] = []
+        while let timer = timers.min, timer.deadline <= now { due.append(timers.removeMin()) }
+        // What these ask for is for the next round, whatever its time: a round ends.
+        for timer in due {
+            if let body = timer.body.take() { body() } else { cancelledTimers -= 1 }
         }
     }
 
@@ -187,7 +208,7 @@ final class ReactorLoop: ThreadLoop, @unchecked Sendable {
     }
 }
 
-/// Something that is due at a time. A cancelled one stays in the heap, empty, until then.
+/// Something that is due at a time. A cancelled one stays in the heap, empty, until then or until too many do.
 private final class DueTimer: Comparable {
     let deadline: NIODeadline
     var body: (() -> Void)?

@@ -103,9 +103,14 @@ final class ReactorTransport: Transport {
         guard descriptor != nil else { return }
         loop.remove(number)
         descriptor = nil
+        forgetBacklog()
+        slot = nil
+    }
+
+    private func forgetBacklog() {
         backlog = []
         bufferedBytes = 0
-        slot = nil
+        written = 0
     }
 
     // MARK: Sending
@@ -179,8 +184,7 @@ final class ReactorTransport: Transport {
             _ = loop.schedule(at: .now() + .milliseconds(10)) { [weak self] in self?.becameWritable() }
         default:
             // EPIPE, ECONNRESET and their like. What the peer said before may still lie there: perhaps a close frame that says why.
-            backlog = []
-            bufferedBytes = 0
+            forgetBacklog()
             loop.afterwards { [self] in readToEnd(code) }
         }
     }

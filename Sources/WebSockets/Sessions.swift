@@ -73,6 +73,7 @@ public struct Sessions: AsyncSequence, Sendable {
                 do {
                     let socket = try await sessions.connect()
                     current.begin(socket, sessions.timing.now())
+                    socket.beginReading()
                     return socket
                 } catch {
                     try retry(error)

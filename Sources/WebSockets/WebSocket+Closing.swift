@@ -138,6 +138,8 @@ extension WebSocket {
         guard let transport else { return }
         if closeCause == nil { closeCause = cause }
         connection.disconnected(by: .local)
+        // The transport tells of the end later, and what is sent until then is not sent.
+        readyState = .closing
         transport.terminate()
     }
 

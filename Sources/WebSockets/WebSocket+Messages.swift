@@ -14,8 +14,6 @@ extension WebSocket: AsyncSequence {
     public struct AsyncIterator: AsyncIteratorProtocol {
         @usableFromInline let socket: WebSocket
 
-        init(socket: WebSocket) { self.socket = socket }
-
         /// The next message; nil at the end.
         ///
         /// - Throws: `ConnectionClosed`, `CancellationError`, or `UsageError` if another task is waiting, or if the socket has a

@@ -84,6 +84,11 @@ extension WebSocket {
     @inline(__always)
     func readCompleted() { inbox?.endBurst(self) }
 
+    /// Begins to read, where that waits for whoever takes the messages: once the code that runs on the thread now awaits something.
+    func beginReading() {
+        thread.performLater { if self.inbox?.isPaused == false { self.transport?.resumeReading() } }
+    }
+
     // MARK: Back-pressure
 
     /// Stops or resumes reading, as the inbox or the outbox asks: a connection with an inbox leaves it to that.

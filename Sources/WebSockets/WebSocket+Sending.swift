@@ -213,7 +213,8 @@ extension WebSocket {
         let wait = Wait()
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
-                thread.perform { self.park(continuation, wait, isPiece) }
+                // Later, also on the thread itself: what others have sent counts already, and has to come in before there can be room.
+                thread.performLater { self.park(continuation, wait, isPiece) }
             }
         } onCancel: {
             wait.cancel()

@@ -30,7 +30,10 @@ public enum WebSocketClient {
     ) async throws -> R {
         let socket = try await open(url, configuration, makeHandler: nil)
         do {
-            let result = try await withTaskExecutorPreference(socket.executor) { try await body(socket) }
+            let result = try await withTaskExecutorPreference(socket.executor) {
+                socket.beginReading()
+                return try await body(socket)
+            }
             await close(socket, .normalClosure)
             return result
         } catch {

@@ -67,6 +67,7 @@ import WebSocketCore
     @Test func terminateClosesTheChannel() throws {
         let bench = try ChannelBench(ClosureHandler())
         bench.socket.terminate()
+        bench.channel.embeddedEventLoop.run()
         #expect(!bench.channel.isActive)
         #expect(bench.socket.readyState == .closed)
     }

@@ -53,6 +53,70 @@ import WebSocketCore
         try await bench.stop()
     }
 
+    /// A turn's time is that of its beginning; a timer that falls due while it lasts must not be told that it is early.
+    @Test func aTimerSeesNoTimeBeforeItsOwn() async throws {
+        let bench = try ReactorBench()
+        let (loop, thread) = (bench.loop, bench.thread)
+        let isInTime = await withCheckedContinuation { continuation in
+            loop.execute {
+                thread.beginTurn()
+                let due = thread.now + .nanoseconds(1)
+                _ = thread.schedule(at: due) { continuation.resume(returning: thread.now >= due) }
+            }
+        }
+        #expect(isInTime)
+        try await bench.stop()
+    }
+
+    /// Who asks again and again for what is due already does not keep the loop from its sockets and its work.
+    @Test func aRoundEnds() async throws {
+        let bench = try ReactorBench()
+        let (loop, isEnough) = (bench.loop, Box(false))
+        let past = loop.now
+        @Sendable func again() {
+            if !isEnough.value { _ = loop.schedule(at: past) { again() } }
+        }
+        loop.execute { again() }
+        await bench.settle()
+        isEnough.value = true
+        try await bench.stop()
+    }
+
+    @Test func cancelledTimersDoNotPileUp() async throws {
+        let bench = try ReactorBench()
+        let (loop, seen) = (bench.loop, Box(0))
+        let most = await withCheckedContinuation { continuation in
+            loop.execute {
+                var most = 0
+                for _ in 0..<100 { _ = loop.schedule(at: loop.now) { seen.change { $0 += 1 } } }
+                for _ in 0..<10_000 {
+                    loop.schedule(at: loop.now + .hours(1)) {}.cancel()
+                    most = max(most, loop.timerCount)
+                }
+                continuation.resume(returning: most)
+            }
+        }
+        #expect(most < 2000)
+        await bench.settle()
+        #expect(seen.value == 100)
+        try await bench.stop()
+    }
+
+    /// What nobody will do any more must not keep the loop, and its descriptors, for ever.
+    @Test func nothingKeepsALoopThatHasEnded() async throws {
+        weak var loop: ReactorLoop?
+        do {
+            let bench = try ReactorBench()
+            let thread = bench.thread
+            loop = bench.loop
+            bench.loop.execute { _ = thread.schedule(at: .now() + .hours(1)) { _ = thread } }
+            await bench.settle()
+            try await bench.stop()
+            thread.performLater { _ = thread }
+        }
+        #expect(loop == nil)
+    }
+
     @Test func stoppingCutsWhatIsConnected() async throws {
         let bench = try ReactorBench()
         let (socket, peer) = try await bench.connect { _ in TestEcho() }

@@ -171,6 +171,31 @@ import WebSocketCore
         }
     }
 
+    /// The system took part of a payload, then the peer was gone; what waits behind is tried once more before the connection is closed.
+    @Test func aPeerThatIsGoneInTheMiddleOfAPayload() async throws {
+        try await withBench { bench in
+            let reached = ThreadGate()
+            let proceed = ThreadGate()
+            let (socket, peer) = try await bench.connect { _ in
+                ClosureHandler(whenReceived: { message, _ in
+                    guard message.text == "hold" else { return }
+                    reached.open()
+                    proceed.wait()
+                })
+            }
+            for _ in 0..<100 { socket.trySend(.binary([UInt8](repeating: 7, count: 20_000))) }
+            await bench.settle()
+            #expect(socket.bufferedAmount > 0)
+            try await peer.send(WireFrame.text("hold").encoded(masked: true))
+            await offload { reached.wait() }
+            // While the handler holds the thread, so that there is something to read when writing fails.
+            try await peer.send(WireFrame.text("last").encoded(masked: true))
+            peer.close()
+            proceed.open()
+            #expect(await socket.waitUntilClosed().code == .abnormalClosure)
+        }
+    }
+
     @Test func theSlotIsFreeWhenTheConnectionHasEnded() async throws {
         try await withBench { bench in
             let freed = Gate()

@@ -8,6 +8,36 @@ import WebSocketCore
 @testable import WebSockets
 
 @Suite(.timeLimit(.minutes(1))) struct WebSocketClosingTests {
+    /// The calls of one connection come one after another, whatever moves its bytes.
+    @Test(arguments: WebSocketServer.Transport.allCases)
+    func terminateTellsTheHandlerAfterwards(_ transport: WebSocketServer.Transport) async throws {
+        let events = Box<[String]>([])
+        let isOver = Gate()
+        var configuration = WebSocketServer.Configuration.forTests()
+        configuration.transport = transport
+        let routes = { (server: WebSocketServer) in
+            server.webSocket("/") { (_: WebSocket) in
+                ClosureHandler(
+                    whenReceived: { _, socket in
+                        socket.terminate()
+                        events.change { $0.append("terminated") }
+                        #expect(socket.trySend(.text("y")) == .dropped)
+                    },
+                    whenClosed: { _ in
+                        events.change { $0.append("closed") }
+                        isOver.open()
+                    })
+            }
+        }
+        try await withServer(configuration, routes: routes) { port, _ in
+            try await WebSocketClient.connect("ws://127.0.0.1:\(port)/") { socket in
+                try await socket.send("x")
+                await isOver.wait()
+            }
+        }
+        #expect(events.value == ["terminated", "closed"])
+    }
+
     // MARK: Who begins
 
     @Test func theServerBegins() throws {

@@ -70,6 +70,30 @@ import WebSocketCore
         #expect(try bench.frames == [.close(1000)])
     }
 
+    /// What others have sent counts before the thread has it; the thread must not wait for room in a way that keeps it from coming in.
+    @Test func waitsForRoomBehindWhatOthersHaveSent() async throws {
+        var configuration = WebSocketServer.Configuration.forTests()
+        configuration.connection.sendHighWaterMark = 1000
+        let routes = { @Sendable (server: WebSocketServer) in
+            server.webSocket("/") { socket in
+                let hasSent = ThreadGate()
+                NIOThreadPool.singleton.submit { _ in
+                    socket.trySend(.binary([UInt8](repeating: 1, count: 5000)))
+                    hasSent.open()
+                }
+                hasSent.wait()
+                try await socket.send("mine")
+            }
+        }
+        try await withServer(configuration, routes: routes) { port, _ in
+            try await WebSocketClient.connect("ws://127.0.0.1:\(port)/") { socket in
+                var sizes: [Int] = []
+                for try await message in socket { sizes.append(message.payload.readableBytes) }
+                #expect(sizes == [5000, 4])
+            }
+        }
+    }
+
     // MARK: A control frame never gets into a data frame
 
     /// The header of a large payload fills the transport; a pong that was held back goes next, but not between the two.
