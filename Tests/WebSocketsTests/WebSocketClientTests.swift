@@ -104,6 +104,27 @@ import WebSocketCore
         #expect(messages == ["bye"])
     }
 
+    /// A server that speaks with its 101 and breaks a rule in the same breath: what came before is still there to be answered.
+    @Test func answersWhatCameWithTheHandshakeBeforeABadFrame() async throws {
+        let answered = Box<[Int]>([])
+        try await ScriptedPeer.serve { peer in
+            let head = try await peer.readHead()
+            try await peer.write(Array(PeerConnection.agreement(to: head).utf8) + [0x81, 1, 0x61, 0xC1, 0])
+            for _ in 0..<2 {
+                let frame = try await peer.readFrame()
+                answered.change { $0.append(Int(frame.opcode)) }
+            }
+        } while: { server in
+            let error = await #expect(throws: ConnectionClosed.self) {
+                try await WebSocketClient.connect(server.url) { socket in
+                    for try await message in socket { try await socket.send(message) }
+                }
+            }
+            #expect(error?.closure.code == .protocolError)
+        }
+        #expect(answered.value == [1, 8])
+    }
+
     @Test func throwsWhenTheConnectionBreaks() async throws {
         try await ScriptedPeer.serve { peer in
             try await peer.upgrade()
