@@ -40,7 +40,7 @@ extension WebSocket {
     /// Who gets the messages.
     private struct Recipient {
         let inbox: Inbox?
-        let handler: (any WebSocketHandler)?
+        let handler: HandlerBox?
         let thread: EventThread
     }
 

@@ -75,7 +75,7 @@ extension WebSocket {
     }
 
     @inline(__always)
-    private var result: SendResult { transport?.isWritable == true && deferred.isEmpty ? .sent : .buffered }
+    private var result: SendResult { isTransportWritable && deferred.isEmpty ? .sent : .buffered }
 
     private func drop() -> SendResult {
         thread.perform {
@@ -166,6 +166,7 @@ extension WebSocket {
             } while transport.isWritable && !outbox.isEmpty
             bytesWritten += waited - outbox.byteCount
         }
+        isTransportWritable = transport.isWritable
         updateQueuedBytes()
         wakeWaiters()
         adjustReading()
@@ -174,6 +175,7 @@ extension WebSocket {
 
     /// The transport can take more.
     func transportBecameWritable() {
+        isTransportWritable = true
         thread.inTurn {
             if !outbox.isEmpty || heldPong != nil || isHeldUp { markDirty() }
         }

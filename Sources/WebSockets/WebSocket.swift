@@ -54,12 +54,14 @@ public final class WebSocket: @unchecked Sendable {
 
     @exclusivity(unchecked) var connection: Connection
     @exclusivity(unchecked) var transport: (any Transport)?
-    @exclusivity(unchecked) var handler: (any WebSocketHandler)?
+    @exclusivity(unchecked) var handler: HandlerBox?
     /// The messages for `for try await`; nil for a callback handler.
     let inbox: Inbox?
     @exclusivity(unchecked) var outbox = Outbox()
     @exclusivity(unchecked) var assembly: ByteBuffer?
     @exclusivity(unchecked) var isDirty = false
+    /// Whether the transport took more when it was last asked.
+    @exclusivity(unchecked) var isTransportWritable = true
     var slot = 0
     @exclusivity(unchecked) var heldPong: ByteBuffer?
     /// Checks the text that is sent piece by piece; nil outside such a message.
@@ -146,6 +148,7 @@ public final class WebSocket: @unchecked Sendable {
     func start(transport: any Transport, handler: any WebSocketHandler) {
         assertOwned()
         self.transport = transport
+        let handler = HandlerBox.box(handler)
         self.handler = handler
         thread.add(self)
         startKeepalive()

@@ -64,10 +64,20 @@ import WebSockets
         }
 
         /// Ends it, and gives its exit code.
-        func end() -> Int32 {
+        func end() async -> Int32 {
             process.terminate()
-            process.waitUntilExit()
-            return process.terminationStatus
+            return await exitCode()
+        }
+
+        /// Waits for its end, on a thread of its own: the tests share two.
+        func exitCode() async -> Int32 {
+            let process = process
+            return await withCheckedContinuation { continuation in
+                Thread.detachNewThread {
+                    process.waitUntilExit()
+                    continuation.resume(returning: process.terminationStatus)
+                }
+            }
         }
     }
 
@@ -103,7 +113,7 @@ import WebSockets
             }
             try await group.waitForAll()
         }
-        #expect(child.end() == 0)
+        #expect(await child.end() == 0)
         #expect(await line("no connection can be accepted", in: child.errors) == nil, "it warned more than once")
     }
 
@@ -114,9 +124,9 @@ import WebSockets
         let second = try Child("exec \"$0\" serve --port \(port)")
         var lines: [String] = []
         for await line in second.errors { lines.append(line) }
-        second.process.waitUntilExit()
+        let code = await second.exitCode()
         #expect(lines == ["duplex: port \(port) on 127.0.0.1 is in use: stop the other server, or choose another port"])
-        #expect(second.process.terminationStatus == 1)
-        #expect(first.end() == 0)
+        #expect(code == 1)
+        #expect(await first.end() == 0)
     }
 }

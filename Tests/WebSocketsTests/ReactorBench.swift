@@ -109,7 +109,4 @@ final class BlockingPeer: Sendable {
     func close() { descriptor.withLock { $0 = nil } }
 }
 
-/// Does something that blocks, on a thread of a pool.
-func offload(_ body: @escaping @Sendable () -> Void) async { try? await NIOThreadPool.singleton.runIfActive(body) }
-
 #endif

@@ -6,6 +6,7 @@ import Logging
 import MetricsTestKit
 import NIOCore
 import NIOEmbedded
+import NIOPosix
 import Synchronization
 import WebSocketCore
 
@@ -336,3 +337,6 @@ final class ThreadGate: Sendable {
     func open() { semaphore.signal() }
     func wait() { semaphore.wait() }
 }
+
+/// Does something that blocks, on a thread of a pool.
+func offload(_ body: @escaping @Sendable () -> Void) async { try? await NIOThreadPool.singleton.runIfActive(body) }

@@ -313,7 +313,7 @@ import WebSocketCore
             blocked.open()
             release.wait()
         }
-        blocked.wait()
+        await offload { blocked.wait() }
         #expect(bench.socket.trySend(.binary(ByteBuffer(repeating: 1, count: 100))) == .buffered)
         #expect(bench.socket.bufferedAmount == 100)
         release.open()
