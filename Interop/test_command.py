@@ -199,7 +199,7 @@ def test_help_says_what_the_flags_are(run):
     assert whole.wait() == 0
     assert "serve" in whole.out.text and "connect" in whole.out.text
     flags = {
-        "serve": "host port threads tls-certificate tls-key max-message-size max-connections allow-origin log-level",
+        "serve": "host port threads tls-certificate tls-key max-message-size max-connections allow-origin transport log-level",
         "connect": "header subprotocol ca-certificate insecure binary ping wait log-level",
     }
     for name, expected in flags.items():

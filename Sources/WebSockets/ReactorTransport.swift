@@ -3,6 +3,7 @@
 #if os(Linux)
 
 import CDuplexLinux
+import Logging
 import NIOCore
 
 #if canImport(Musl)
@@ -47,6 +48,7 @@ final class ReactorTransport: Transport {
     /// Begins; what had been read already comes first.
     func start(_ handler: any WebSocketHandler, leftOver: ByteBuffer) {
         guard loop.add(self, number) else {
+            socket.logger.warning("a connection is dropped: epoll can not watch it: \(String(cString: strerror(errno)))")
             descriptor = nil
             slot = nil
             return

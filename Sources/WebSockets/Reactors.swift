@@ -1,5 +1,6 @@
 // The reactors of a server: their threads, and which of them takes a connection.
 
+import Logging
 import NIOCore
 import NIOPosix
 import Synchronization
@@ -21,7 +22,10 @@ final class Reactors: Sendable {
         guard core.configuration.transport == .automatic, !core.isSecure else { return nil }
         let count = max(1, core.configuration.threads)
         loops = (0..<count).compactMap { _ in ReactorLoop() }
-        guard loops.count == count else { return nil }
+        guard loops.count == count else {
+            core.logger.warning("SwiftNIO serves the WebSockets: there are no descriptors left for epoll")
+            return nil
+        }
         threads = loops.map { EventThread(loop: $0, statistics: core.statistics) }
         pool = NIOThreadPool(numberOfThreads: count)
         self.core = core

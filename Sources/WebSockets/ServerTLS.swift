@@ -45,9 +45,9 @@ public struct ServerTLS: Sendable {
     }
 
     private static func why(_ error: any Error) -> String {
-        let reason = TLSFailure.reason(error)
-        return reason.contains("KEY_VALUES_MISMATCH") || reason.contains("KEY_TYPE_MISMATCH")
-            ? "do not match: the key must be the certificate's own" : "can not be used: \(reason)"
+        // Each was read by itself; what the engine does not take now is one that is not the other's.
+        if case NIOSSLError.failedToLoadPrivateKey = error { return "do not match: the key must be the certificate's own" }
+        return "can not be used: \(TLSFailure.reason(error))"
     }
 
     private func makeConfiguration() throws -> TLSConfiguration {

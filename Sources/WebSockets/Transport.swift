@@ -12,7 +12,7 @@ protocol Transport: AnyObject {
     func write(_ piece: Outbox.Piece)
     /// Gives to the system what was taken.
     func flush()
-    /// Stops reading, so that the peer's sends back up.
+    /// Stops reading, so that the peer's sends back up; what the system holds is still read when the peer has gone.
     func pauseReading()
     /// Reads again.
     func resumeReading()

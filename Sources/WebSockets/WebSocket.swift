@@ -130,6 +130,8 @@ public final class WebSocket: @unchecked Sendable {
     }
 
     /// The bytes of messages that `send` and `trySend` have taken and that have not been given to the system.
+    ///
+    /// Where SwiftNIO moves the bytes (clients, TLS), up to 64 KiB that it holds are left out while it takes more.
     public var bufferedAmount: Int { queuedBytes.load(ordering: .relaxed) + bytesInTransit.load(ordering: .relaxed) }
 
     /// The last measured round trip, of a keepalive ping or of `ping()`; nil before the first.
