@@ -21,10 +21,10 @@ final class Inbox: @unchecked Sendable {
     @exclusivity(unchecked) private var waiter: Continuation?
     /// Which wait it is, so that a late cancellation does not hit the next one.
     @exclusivity(unchecked) private var waits = 0
-    private var end: Result<Void, ConnectionClosed>?
-    private var isDiscarding = false
+    @exclusivity(unchecked) private var end: Result<Void, ConnectionClosed>?
+    @exclusivity(unchecked) private var isDiscarding = false
     /// Whether the connection was asked to stop reading.
-    private(set) var isPaused = false
+    @exclusivity(unchecked) private(set) var isPaused = false
     private let limit: Int
 
     /// What a queued message costs beside its payload.
@@ -136,6 +136,8 @@ final class Inbox: @unchecked Sendable {
         guard waiter == nil else { throw UsageError(.concurrentIteration) }
         waits += 1
         distantWait = nil
+        if let owner, withUnsafeCurrentTask(body: { $0 == owner }) { return try await nextForOwner() }
+        isOwnersWait = false
         let wait = waits
         return try await withTaskCancellationHandler {
             try await withUnsafeThrowingContinuation { waiter = $0 }
@@ -143,6 +145,40 @@ final class Inbox: @unchecked Sendable {
             socket.thread.performLater { self.cancel(wait) }
         }
     }
+
+    // MARK: The owner
+
+    /// The task that serves the connection, if it is one of ours, and whether it was cancelled.
+    @exclusivity(unchecked) private var owner: UnsafeCurrentTask?
+    @exclusivity(unchecked) private var isOwnerCancelled = false
+    @exclusivity(unchecked) private var isOwnersWait = false
+
+    /// Runs the code that serves the connection, on its thread.
+    ///
+    /// One cancellation handler around all of it, as one around every wait costs as much as the wait.
+    nonisolated(nonsending) func own(_ socket: WebSocket, _ body: nonisolated(nonsending) () async throws -> Void) async throws {
+        owner = withUnsafeCurrentTask { $0 }
+        defer { owner = nil }
+        try await withTaskCancellationHandler {
+            try await body()
+        } onCancel: {
+            socket.thread.performLater { self.cancelOwner() }
+        }
+    }
+
+    @inline(__always)
+    private nonisolated(nonsending) func nextForOwner() async throws -> Message? {
+        if isOwnerCancelled { throw CancellationError() }
+        isOwnersWait = true
+        return try await withUnsafeThrowingContinuation { waiter = $0 }
+    }
+
+    private func cancelOwner() {
+        isOwnerCancelled = true
+        if isOwnersWait { waiter.take()?.resume(throwing: CancellationError()) }
+    }
+
+    // MARK: Elsewhere
 
     /// The next message, asked for from elsewhere.
     func nextFromElsewhere(_ socket: WebSocket) async throws -> Message? {
@@ -157,7 +193,7 @@ final class Inbox: @unchecked Sendable {
         }
     }
 
-    private var distantWait: Wait?
+    @exclusivity(unchecked) private var distantWait: Wait?
 
     private func answer(_ continuation: Continuation, _ wait: Wait, _ socket: WebSocket) {
         if wait.isCancelled { return continuation.resume(throwing: CancellationError()) }
@@ -166,6 +202,7 @@ final class Inbox: @unchecked Sendable {
         if waiter != nil { return continuation.resume(throwing: UsageError(.concurrentIteration)) }
         waits += 1
         distantWait = wait
+        isOwnersWait = false
         waiter = continuation
     }
 

@@ -52,7 +52,9 @@ public final class WebSocketServer: Service, Sendable {
         let core = core
         add(path, upgrade, usesInbox: true) { socket, state in
             AsyncHandler { socket in
-                core.tasks.begin(on: socket.thread) { await Self.serve(socket) { try await body(socket, state) } }
+                core.tasks.begin(on: socket.thread) {
+                    await Self.serve(socket) { try await socket.inbox?.own(socket) { try await body(socket, state) } }
+                }
             }
         }
     }

@@ -34,8 +34,8 @@ import WebSocketCore
         #expect(second.error as? UsageError == UsageError(.concurrentIteration))
         bench.receive(.text("a"))
         #expect(first.value == .text("a"))
-        #expect(bench.begin { try await next($0, fromElsewhere: true) }.hasEnded == false)
-        #expect(bench.begin { try await next($0, fromElsewhere: true) }.error as? UsageError == UsageError(.concurrentIteration))
+        #expect(bench.begin { try await next($0, .elsewhere) }.hasEnded == false)
+        #expect(bench.begin { try await next($0, .elsewhere) }.error as? UsageError == UsageError(.concurrentIteration))
     }
 
     // MARK: Back-pressure
@@ -127,7 +127,7 @@ import WebSocketCore
         bench.run()
         #expect((waiting.error as? ConnectionClosed)?.closure.code == .abnormalClosure)
         #expect(bench.begin { try await next($0) }.error is ConnectionClosed)
-        #expect(bench.begin { try await next($0, fromElsewhere: true) }.error is ConnectionClosed)
+        #expect(bench.begin { try await next($0, .elsewhere) }.error is ConnectionClosed)
     }
 
     @Test func forgetsWhatIsQueuedWhenThisEndCloses() {
@@ -151,9 +151,9 @@ import WebSocketCore
 
     // MARK: Cancellation
 
-    @Test(arguments: [false, true]) func cancellationEndsAWaitAndLosesNothing(fromElsewhere: Bool) {
+    @Test(arguments: Asker.allCases) func cancellationEndsAWaitAndLosesNothing(asker: Asker) {
         let bench = SocketBench()
-        let waiting = bench.begin { try await next($0, fromElsewhere: fromElsewhere) }
+        let waiting = bench.begin { try await next($0, asker) }
         waiting.cancel()
         bench.run()
         #expect(waiting.error is CancellationError)
@@ -161,9 +161,9 @@ import WebSocketCore
         #expect(bench.begin { try await next($0) }.value == .text("a"))
     }
 
-    @Test(arguments: [false, true]) func aTaskThatIsCancelledAlreadyDoesNotWait(fromElsewhere: Bool) {
+    @Test(arguments: Asker.allCases) func aTaskThatIsCancelledAlreadyDoesNotWait(asker: Asker) {
         let bench = SocketBench()
-        let waiting = bench.prepare { try await next($0, fromElsewhere: fromElsewhere) }
+        let waiting = bench.prepare { try await next($0, asker) }
         waiting.cancel()
         bench.run()
         #expect(waiting.error is CancellationError)
@@ -172,11 +172,11 @@ import WebSocketCore
     }
 
     /// A message and a cancellation cross; another task waits by the time the cancellation gets to the thread.
-    @Test(arguments: [(false, false), (false, true), (true, false), (true, true)])
-    func aLateCancellationDoesNotHitTheNextWait(first: Bool, second: Bool) {
+    @Test(arguments: Asker.allCases, [Asker.guest, .elsewhere])
+    func aLateCancellationDoesNotHitTheNextWait(first: Asker, second: Asker) {
         let bench = SocketBench()
-        let early = bench.begin { try await next($0, fromElsewhere: first) }
-        let late = bench.prepare { try await next($0, fromElsewhere: second) }
+        let early = bench.begin { try await next($0, first) }
+        let late = bench.prepare { try await next($0, second) }
         bench.thread.inTurn { bench.socket.inbox?.add(.text("a")) }
         early.cancel()
         bench.run()
@@ -185,11 +185,68 @@ import WebSocketCore
         bench.receive(.text("b"))
         #expect(late.value == .text("b"))
     }
+
+    @Test func theOwnerWaitsNoMoreOnceItIsCancelled() {
+        let bench = SocketBench()
+        let owner = bench.begin { socket in
+            var errors = 0
+            try await socket.inbox?.own(socket) {
+                for _ in 0..<3 { do { _ = try await next(socket) } catch is CancellationError { errors += 1 } }
+            }
+            return errors
+        }
+        owner.cancel()
+        bench.run()
+        #expect(owner.value == 3)
+    }
+
+    @Test func aChildOfTheOwnerIsCancelledAlone() {
+        let bench = SocketBench()
+        let owner = bench.begin { socket in
+            var got: Message?
+            try await socket.inbox?.own(socket) {
+                let isCancelled = await withTaskGroup(of: Bool.self) { group in
+                    group.addTask { await Self.isCancelled { try await next(socket) } }
+                    group.cancelAll()
+                    return await group.next() ?? false
+                }
+                #expect(isCancelled)
+                got = try await next(socket)
+            }
+            return got
+        }
+        bench.run()
+        #expect(!owner.hasEnded)
+        bench.receive(.text("a"))
+        #expect(owner.value == .text("a"))
+    }
+
+    private static func isCancelled(_ body: () async throws -> Message?) async -> Bool {
+        do { _ = try await body() } catch { return error is CancellationError }
+        return false
+    }
+}
+
+/// Who asks for messages.
+enum Asker: CaseIterable {
+    /// A task on the connection's thread.
+    case guest
+    /// The task that serves the connection.
+    case owner
+    /// A task on another thread.
+    case elsewhere
 }
 
 /// The next message.
 @Sendable
-private func next(_ socket: WebSocket, fromElsewhere: Bool = false) async throws -> Message? {
+private func next(_ socket: WebSocket, _ asker: Asker = .guest) async throws -> Message? {
     guard let inbox = socket.inbox else { return nil }
-    return fromElsewhere ? try await inbox.nextFromElsewhere(socket) : try await inbox.next(socket)
+    switch asker {
+    case .guest: return try await inbox.next(socket)
+    case .elsewhere: return try await inbox.nextFromElsewhere(socket)
+    case .owner:
+        var message: Message?
+        try await inbox.own(socket) { message = try await inbox.next(socket) }
+        return message
+    }
 }
