@@ -46,7 +46,6 @@ let package = Package(
                 .target(name: "CDuplexLinux", condition: .when(platforms: [.linux])),
                 "WebSocketCore",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
-                .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "HeapModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),
@@ -85,9 +84,11 @@ let package = Package(
             dependencies: ["WebSocketCore", "WebSockets"],
             swiftSettings: settings
         ),
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
         .testTarget(
             name: "DuplexTests",
             dependencies: [
+                "TestSupport",
                 "duplex",
                 "WebSocketCore",
                 "WebSockets",
@@ -99,12 +100,13 @@ let package = Package(
         ),
         .testTarget(
             name: "WebSocketCoreTests",
-            dependencies: ["WebSocketCore"],
+            dependencies: ["TestSupport", "WebSocketCore"],
             swiftSettings: settings
         ),
         .testTarget(
             name: "WebSocketsTests",
             dependencies: [
+                "TestSupport",
                 "WebSocketCore",
                 "WebSockets",
                 .product(name: "Crypto", package: "swift-crypto"),

@@ -1,6 +1,5 @@
 // The messages of one connection that wait for `for try await`; confined to the connection's thread.
 
-import DequeModule
 import NIOCore
 import WebSocketCore
 
@@ -13,7 +12,7 @@ final class Inbox: @unchecked Sendable {
 
     private typealias Entry = (message: Message, cost: Int)
 
-    @exclusivity(unchecked) private var messages = Deque<Entry>()
+    @exclusivity(unchecked) private var messages = RingBuffer<Entry>()
     @exclusivity(unchecked) private var cost = 0
     /// What the messages of the read that is being handled keep alive together, and how many of them had to wait.
     @exclusivity(unchecked) private var heldBytes = 0
@@ -65,7 +64,7 @@ final class Inbox: @unchecked Sendable {
 
     private func settle(_ socket: WebSocket) {
         // Some may have been taken already.
-        let waiting = messages.indices.suffix(burst)
+        let waiting = max(0, messages.count - burst)..<messages.count
         burst = 0
         guard let first = waiting.first else { return }
         let size = waiting.reduce(0) { $0 + messages[$1].message.payload.readableBytes }

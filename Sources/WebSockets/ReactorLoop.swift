@@ -63,6 +63,7 @@ final class ReactorLoop: ThreadLoop, @unchecked Sendable {
 
     var now: NIODeadline { .now() }
 
+    @inline(__always)
     var isCurrent: Bool { threadID.load(ordering: .relaxed) == UInt(pthread_self()) }
 
     func execute(_ body: @escaping @Sendable () -> Void) {

@@ -177,7 +177,7 @@ extension WebSocket {
     func transportBecameWritable() {
         isTransportWritable = true
         thread.inTurn {
-            if !outbox.isEmpty || heldPong != nil || isHeldUp { markDirty() }
+            if !outbox.isEmpty || heldPong != nil || isHeldUp { markDirty() } else { updateQueuedBytes() }
         }
     }
 

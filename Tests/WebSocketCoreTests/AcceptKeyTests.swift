@@ -1,5 +1,6 @@
 // The key exchange: the RFC's example, and every way for a key to be wrong (RFC 6455 §1.3, §4.2.1; bad input H8).
 
+import TestSupport
 import Testing
 
 @testable import WebSocketCore

@@ -1,5 +1,6 @@
 // The grammar of Sec-WebSocket-Extensions (RFC 6455 §9.1; bad input H5).
 
+import TestSupport
 import Testing
 
 @testable import WebSocketCore

@@ -1,5 +1,6 @@
 // Tokens and lists of them in header fields (RFC 9110 §5.6).
 
+import TestSupport
 import Testing
 
 @testable import WebSocketCore

@@ -1,5 +1,6 @@
 // Random sessions for property tests: fragmented messages with control frames between them, ended or broken in random ways.
 
+import TestSupport
 import WebSocketCore
 
 enum RandomSession {

@@ -1,6 +1,7 @@
 // The server's side of the opening handshake (RFC 6455 §4.2; bad inputs H5, H6, H8, H9, H10, H12, H13, H14).
 
 import HTTPTypes
+import TestSupport
 import Testing
 
 @testable import WebSocketCore

@@ -1,6 +1,7 @@
 // However the network cuts the bytes, the same comes of them (F9): every session whole, cut once everywhere, cut twice everywhere if
 // it is short, byte by byte, at random, and against a plain reader that sees all the bytes at once.
 
+import TestSupport
 import Testing
 
 @testable import WebSocketCore

@@ -1,6 +1,7 @@
 // UTF-8 as it arrives (RFC 3629 §4, RFC 6455 §8.1): every boundary value, every split, and random bytes against the
 // standard library's decoder.
 
+import TestSupport
 import Testing
 
 @testable import WebSocketCore

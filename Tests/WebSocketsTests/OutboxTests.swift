@@ -3,6 +3,7 @@
 import MetricsTestKit
 import NIOCore
 import NIOEmbedded
+import TestSupport
 import Testing
 import WebSocketCore
 

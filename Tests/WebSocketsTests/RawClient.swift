@@ -29,7 +29,7 @@ final class RawClient {
                     if let tls {
                         try channel.pipeline.syncOperations.addHandler(NIOSSLClientHandler(context: tls, serverHostname: "localhost"))
                     }
-                    try channel.pipeline.syncOperations.addHandler(Inbound(feed))
+                    try channel.pipeline.syncOperations.addHandler(Feeder(feed))
                 }
             }
             .connect(host: "127.0.0.1", port: port).get()
@@ -109,14 +109,4 @@ final class RawClient {
         guard bytes.count >= 4 else { return nil }
         return (4...bytes.count).first { bytes[($0 - 4)..<$0].elementsEqual("\r\n\r\n".utf8) }
     }
-}
-
-/// Passes on what arrives.
-private final class Inbound: ChannelInboundHandler {
-    typealias InboundIn = ByteBuffer
-    private let feed: AsyncStream<ByteBuffer>.Continuation
-    init(_ feed: AsyncStream<ByteBuffer>.Continuation) { self.feed = feed }
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) { feed.yield(unwrapInboundIn(data)) }
-    func channelInactive(context: ChannelHandlerContext) { feed.finish() }
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 }

@@ -56,16 +56,6 @@ struct ScriptedPeer: Sendable {
     }
 }
 
-/// Passes on what arrives.
-private final class Feeder: ChannelInboundHandler {
-    typealias InboundIn = ByteBuffer
-    private let feed: AsyncStream<ByteBuffer>.Continuation
-    init(_ feed: AsyncStream<ByteBuffer>.Continuation) { self.feed = feed }
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) { feed.yield(unwrapInboundIn(data)) }
-    func channelInactive(context: ChannelHandlerContext) { feed.finish() }
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
-}
-
 /// One connection of the scripted peer; used by one task.
 final class PeerConnection {
     struct Ended: Error {}

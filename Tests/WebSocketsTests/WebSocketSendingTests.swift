@@ -182,6 +182,16 @@ import WebSocketCore
         #expect(bench.socket.bufferedAmount == 0)
     }
 
+    @Test func bufferedAmountIsZeroOnceTheTransportHasSentAll() {
+        let bench = SocketBench()
+        bench.transport.stall()
+        bench.socket.trySend(.binary(ByteBuffer(repeating: 1, count: 70_000)))
+        bench.run()
+        bench.take()
+        bench.run()
+        #expect(bench.socket.bufferedAmount == 0)
+    }
+
     @Test func bufferedAmountCountsWhatTheTransportHolds() {
         let bench = SocketBench()
         bench.transport.stall()
