@@ -13,6 +13,7 @@ let package = Package(
     platforms: [.macOS(.v15)],
     products: [
         .library(name: "WebSocketCore", targets: ["WebSocketCore"]),
+        .library(name: "WebSocketDeflate", targets: ["WebSocketDeflate"]),
         .library(name: "WebSockets", targets: ["WebSockets"]),
         .executable(name: "duplex", targets: ["duplex"]),
     ],
@@ -40,11 +41,14 @@ let package = Package(
             swiftSettings: settings
         ),
         .target(name: "CDuplexLinux"),
+        .systemLibrary(name: "CDuplexZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"]), .yum(["zlib-devel"])]),
+        .target(name: "WebSocketDeflate", dependencies: ["CDuplexZlib", "WebSocketCore"], swiftSettings: settings),
         .target(
             name: "WebSockets",
             dependencies: [
                 .target(name: "CDuplexLinux", condition: .when(platforms: [.linux])),
                 "WebSocketCore",
+                "WebSocketDeflate",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "HeapModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
@@ -67,6 +71,7 @@ let package = Package(
             name: "duplex",
             dependencies: [
                 "WebSocketCore",
+                "WebSocketDeflate",
                 "WebSockets",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -81,7 +86,7 @@ let package = Package(
         ),
         .executableTarget(
             name: "AutobahnClient",
-            dependencies: ["WebSocketCore", "WebSockets"],
+            dependencies: ["WebSocketCore", "WebSocketDeflate", "WebSockets"],
             swiftSettings: settings
         ),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
@@ -91,6 +96,7 @@ let package = Package(
                 "TestSupport",
                 "duplex",
                 "WebSocketCore",
+                "WebSocketDeflate",
                 "WebSockets",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -104,10 +110,16 @@ let package = Package(
             swiftSettings: settings
         ),
         .testTarget(
+            name: "WebSocketDeflateTests",
+            dependencies: ["CDuplexZlib", "TestSupport", "WebSocketCore", "WebSocketDeflate"],
+            swiftSettings: settings
+        ),
+        .testTarget(
             name: "WebSocketsTests",
             dependencies: [
                 "TestSupport",
                 "WebSocketCore",
+                "WebSocketDeflate",
                 "WebSockets",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),

@@ -14,7 +14,7 @@ public struct ProtocolError: Error, Sendable, Hashable, CustomStringConvertible 
     /// What was seen, for rules where a number tells more (a length, an opcode, a code); 0 elsewhere.
     public let value: UInt64
 
-    init(_ rule: Rule, _ value: UInt64 = 0) {
+    package init(_ rule: Rule, _ value: UInt64 = 0) {
         self.rule = rule
         self.value = value
     }
@@ -81,4 +81,7 @@ extension ProtocolError.Rule {
     /// A message of more pieces than `Limits.maxFragments`.
     public static let tooManyFragments = rule(
         "sent a message in more fragments than the limit maxFragments", "RFC 6455 §7.4.1", .policyViolation, showsValue: true)
+    /// A compressed message that is not DEFLATE's, or not whole.
+    public static let invalidDeflate = rule(
+        "sent a compressed message that can not be decompressed", "RFC 7692 §7.2.2", .invalidFramePayloadData)
 }

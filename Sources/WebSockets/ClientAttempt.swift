@@ -10,6 +10,7 @@ import NIOHTTP1
 import NIOPosix
 import NIOSSL
 import WebSocketCore
+import WebSocketDeflate
 
 /// One try to open a WebSocket at one address.
 ///
@@ -146,7 +147,8 @@ final class ClientAttempt: @unchecked Sendable {
             try pipeline.addHandler(NIOSSLClientHandler(context: tls.context, serverHostname: tls.name))
         }
         let upgrade = ClientUpgradeHandler(
-            plan.handshake, skipsBody: { [plan] in plan.followsRedirects && Redirect.isRedirect($0.status) },
+            plan.handshake, compression: configuration.connection.compression,
+            skipsBody: { [plan] in plan.followsRedirects && Redirect.isRedirect($0.status) },
             onSecured: { self.stage = .handshake }, report: { self.finish($0, channel) })
         self.upgrade = upgrade
         try upgrade.addTo(pipeline)
@@ -156,8 +158,8 @@ final class ClientAttempt: @unchecked Sendable {
 
     private func finish(_ result: ClientUpgradeHandler.Result, _ channel: any Channel) {
         switch result {
-        case .agreed(let agreement):
-            settle(Swift.Result { try .opened(open(agreement, channel)) })
+        case .agreed(let agreement, let deflate):
+            settle(Swift.Result { try .opened(open(agreement, deflate, channel)) })
         case .refused(let response, _, _) where plan.followsRedirects && Redirect.isRedirect(response.status):
             settle(.success(.redirected(response)))
         case .refused(let response, let body, let isTruncated):
@@ -168,12 +170,11 @@ final class ClientAttempt: @unchecked Sendable {
         }
     }
 
-    private func open(_ agreement: ClientHandshake.Agreement, _ channel: any Channel) throws -> WebSocket {
+    private func open(_ agreement: ClientHandshake.Agreement, _ deflate: DeflateAgreement?, _ channel: any Channel) throws -> WebSocket {
         guard !isSettled else { throw CancellationError() }
         let settled = WebSocket.Handshake(
-            request: plan.handshake.request, subprotocol: agreement.subprotocol,
-            extensions: ExtensionList.serialize(agreement.extensions), remoteAddress: channel.remoteAddress,
-            logger: configuration.logger)
+            request: plan.handshake.request, subprotocol: agreement.subprotocol, deflate: deflate,
+            remoteAddress: channel.remoteAddress, logger: configuration.logger)
         let socket = WebSocket(
             settled, role: .client, configuration: configuration.connection,
             thread: WebSocketClient.threads.thread(of: channel.eventLoop),

@@ -13,6 +13,7 @@ import NIOCore
 import NIOHTTP1
 import NIOTLS
 import WebSocketCore
+import WebSocketDeflate
 
 /// Sends the request of the handshake and reads the answer; the last handler of its pipeline.
 final class ClientUpgradeHandler: ChannelInboundHandler, RemovableChannelHandler {
@@ -22,7 +23,7 @@ final class ClientUpgradeHandler: ChannelInboundHandler, RemovableChannelHandler
     /// What came of the handshake.
     enum Result {
         /// The server agreed; the HTTP handlers have left, and the channel's next handler is for the caller to add.
-        case agreed(ClientHandshake.Agreement)
+        case agreed(ClientHandshake.Agreement, DeflateAgreement?)
         /// The server answered with something other than 101.
         case refused(HTTPResponse, body: ByteBuffer, isTruncated: Bool)
         /// The connection is of no use: `HandshakeFailure`, or what came up the pipeline.
@@ -31,13 +32,15 @@ final class ClientUpgradeHandler: ChannelInboundHandler, RemovableChannelHandler
 
     private enum State {
         case sent
-        case agreed(ClientHandshake.Agreement)
+        case agreed(ClientHandshake.Agreement, DeflateAgreement?)
         case upgrading
         case refused(HTTPResponse)
         case done
     }
 
     private let handshake: ClientHandshake
+    /// What was offered in it.
+    private let compression: Compression
     /// Whether the body of an answer with this status is of no interest.
     private let skipsBody: (HTTPResponse) -> Bool
     /// Called when TLS is set up, if there is any.
@@ -51,10 +54,12 @@ final class ClientUpgradeHandler: ChannelInboundHandler, RemovableChannelHandler
     private var leftOver = CircularBuffer<NIOAny>(initialCapacity: 0)
 
     init(
-        _ handshake: ClientHandshake, skipsBody: @escaping (HTTPResponse) -> Bool, onSecured: @escaping () -> Void,
+        _ handshake: ClientHandshake, compression: Compression = .off, skipsBody: @escaping (HTTPResponse) -> Bool,
+        onSecured: @escaping () -> Void,
         report: @escaping (Result) -> Void
     ) {
         self.handshake = handshake
+        self.compression = compression
         self.skipsBody = skipsBody
         self.onSecured = onSecured
         self.report = report
@@ -100,7 +105,7 @@ final class ClientUpgradeHandler: ChannelInboundHandler, RemovableChannelHandler
     private func receive(_ part: HTTPClientResponsePart, _ context: ChannelHandlerContext) {
         switch (part, state) {
         case (.head(let head), .sent): receive(head)
-        case (.end, .agreed(let agreement)): leave(agreement, context)
+        case (.end, .agreed(let agreement, let deflate)): leave(.agreed(agreement, deflate), context)
         case (.body(let bytes), .refused(let response)): collect(bytes, response)
         case (.end, .refused(let response)): finish(.refused(response, body: body, isTruncated: false))
         default: break
@@ -115,7 +120,8 @@ final class ClientUpgradeHandler: ChannelInboundHandler, RemovableChannelHandler
             return
         }
         do throws(HandshakeFailure) {
-            state = .agreed(try validate(response, head.version))
+            let agreement = try validate(response, head.version)
+            state = .agreed(agreement, try DeflateNegotiation.check(agreement.extensions, compression))
         } catch {
             finish(.failed(error))
         }
@@ -142,7 +148,7 @@ final class ClientUpgradeHandler: ChannelInboundHandler, RemovableChannelHandler
 
     // MARK: The end
 
-    private func leave(_ agreement: ClientHandshake.Agreement, _ context: ChannelHandlerContext) {
+    private func leave(_ result: Result, _ context: ChannelHandlerContext) {
         state = .upgrading
         gate.close()
         let pipeline = context.pipeline.syncOperations
@@ -151,12 +157,12 @@ final class ClientUpgradeHandler: ChannelInboundHandler, RemovableChannelHandler
         else { return }
         pipeline.removeHandler(encoder)
             .assumeIsolated().flatMap { pipeline.removeHandler(decoder) }
-            .whenComplete { _ in self.giveWay(agreement, context) }
+            .whenComplete { _ in self.giveWay(result, context) }
     }
 
-    private func giveWay(_ agreement: ClientHandshake.Agreement, _ context: ChannelHandlerContext) {
+    private func giveWay(_ result: Result, _ context: ChannelHandlerContext) {
         guard case .upgrading = state else { return }
-        finish(.agreed(agreement))
+        finish(result)
         while let data = leftOver.popFirst() { context.fireChannelRead(data) }
         context.fireChannelReadComplete()
         let pipeline = context.pipeline.syncOperations

@@ -1,6 +1,7 @@
 // What one connection may take, and how long it may take: the defaults and their reasons.
 
 public import WebSocketCore
+public import WebSocketDeflate
 
 /// The limits and times of a connection.
 public struct ConnectionConfiguration: Sendable {
@@ -20,6 +21,8 @@ public struct ConnectionConfiguration: Sendable {
 
     /// What the peer may send.
     public var limits: Limits
+    /// How messages are compressed, if the peer does so, too.
+    public var compression: Compression
     /// Keepalive; nil to leave it to TCP, which notices a vanished peer after hours or never.
     public var keepalive: Keepalive?
     /// How long a close handshake may take before the connection is cut: 5 s, several round trips of the worst networks.
@@ -35,10 +38,12 @@ public struct ConnectionConfiguration: Sendable {
 
     /// Makes a configuration.
     public init(
-        limits: Limits = Limits(), keepalive: Keepalive? = Keepalive(), closeTimeout: Duration = .seconds(5),
+        limits: Limits = Limits(), compression: Compression = .shared, keepalive: Keepalive? = Keepalive(),
+        closeTimeout: Duration = .seconds(5),
         maxUnreadBytes: Int = 65_536, sendHighWaterMark: Int = 262_144, maxSendBuffer: Int = 4_194_304
     ) {
         self.limits = limits
+        self.compression = compression
         self.keepalive = keepalive
         self.closeTimeout = closeTimeout
         self.maxUnreadBytes = maxUnreadBytes

@@ -26,6 +26,8 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
     @exclusivity(unchecked) private var sockets: [WebSocket] = []
     @exclusivity(unchecked) private var isInTurn = false
     @exclusivity(unchecked) private var clock: NIODeadline?
+    /// What compresses and decompresses for the connections.
+    let codecs = DeflateCodecs()
     /// Memory that is free again.
     @exclusivity(unchecked) private var frameBuffers: [FrameBuffer] = []
     @exclusivity(unchecked) private var readBuffer: ByteBuffer?

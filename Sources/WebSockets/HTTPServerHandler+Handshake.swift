@@ -7,6 +7,7 @@ import Logging
 import NIOCore
 import NIOHTTP1
 import WebSocketCore
+import WebSocketDeflate
 
 extension HTTPServerHandler {
     // MARK: The decision
@@ -58,11 +59,14 @@ extension HTTPServerHandler {
             log("the application refused the handshake", .application, response.head.status)
             Self.setReading(true, context.channel)
             send(response, closes: true)
-        case .accept(let makeHandler, let usesInbox, let subprotocol, let headerFields):
+        case .accept(let makeHandler, let usesInbox, let subprotocol, let headerFields, let compression):
             guard !server.isDraining else { return refuseDecided(.serviceUnavailable, .draining, "shutting down") }
+            let deflate = DeflateNegotiation.answer(
+                handshake.extensions, compression ?? server.configuration.connection.compression)
             do throws(HandshakeUsageError) {
-                let response = try handshake.response(subprotocol: subprotocol, additional: headerFields)
-                upgrade(request, response, makeHandler, usesInbox)
+                let response = try handshake.response(
+                    subprotocol: subprotocol, extensions: deflate.map { [$0.parameters.offer] } ?? [], additional: headerFields)
+                upgrade(request, response, deflate, makeHandler, usesInbox)
             } catch {
                 server.logger.error("this server's answer to a handshake can not be sent: \(error)")
                 refuseDecided(.internalServerError, .application, "the server's answer to this handshake can not be sent")
@@ -82,7 +86,10 @@ extension HTTPServerHandler {
 
     // MARK: The change
 
-    private func upgrade(_ request: ServerRequest, _ response: HTTPResponse, _ makeHandler: @escaping MakeHandler, _ usesInbox: Bool) {
+    private func upgrade(
+        _ request: ServerRequest, _ response: HTTPResponse, _ deflate: DeflateAgreement?, _ makeHandler: @escaping MakeHandler,
+        _ usesInbox: Bool
+    ) {
         guard let context else { return }
         state = .upgrading
         cancelDeadline()
@@ -93,7 +100,7 @@ extension HTTPServerHandler {
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: sent)
         let settled = WebSocket.Handshake(
             request: request.head, parameters: request.parameters, subprotocol: response.headerFields[.secWebSocketProtocol],
-            remoteAddress: request.remoteAddress, logger: server.logger)
+            deflate: deflate, remoteAddress: request.remoteAddress, logger: server.logger)
         let settings = server.configuration.connection
         let makeSocket = { @Sendable (thread: EventThread) in
             WebSocket(

@@ -14,10 +14,28 @@ public struct Message: Sendable, Hashable {
     /// The payload; UTF-8 if the kind is text.
     public let payload: ByteBuffer
 
+    /// Whether it leaves compressed, where the peer takes that; what has arrived is `automatic`.
+    public let compression: MessageCompression
+
     @inline(__always)
-    init(kind: MessageKind, payload: ByteBuffer) {
+    init(kind: MessageKind, payload: ByteBuffer, compression: MessageCompression = .automatic) {
         self.kind = kind
         self.payload = payload
+        self.compression = compression
+    }
+
+    /// The same message, to be sent compressed or not.
+    public func compressed(_ compression: MessageCompression) -> Message {
+        Message(kind: kind, payload: payload, compression: compression)
+    }
+
+    /// Whether two messages say the same; how they are sent does not count.
+    public static func == (first: Message, second: Message) -> Bool { first.kind == second.kind && first.payload == second.payload }
+
+    /// Hashes what the message says.
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(kind)
+        hasher.combine(payload)
     }
 
     /// A text message.
@@ -62,11 +80,26 @@ public struct Message: Sendable, Hashable {
     public var content: Content { kind == .text ? .text(String(buffer: payload)) : .binary(payload) }
 }
 
+/// Whether a message is compressed, where the peer takes that (RFC 7692).
+public enum MessageCompression: Sendable, Hashable {
+    /// From `Compression.threshold` on, unless it would become longer.
+    case automatic
+    /// However short it is; for what repeats earlier messages on a connection with `.dedicated` compression.
+    case always
+    /// Never: what is compressed already, such as images, and what holds a secret beside what an attacker can choose (the length
+    /// tells of both: the CRIME and BREACH attacks).
+    case never
+}
+
 /// A message that was framed once, to be sent to many (servers only: a client's frames are masked one by one).
+///
+/// It is compressed once for all connections that agreed on the same and keep nothing between messages, as with `Compression.shared`.
 public struct PreparedMessage: Sendable {
     let message: Message
     /// The unmasked frame.
     let frame: ByteBuffer
+    /// The frames for those who take it compressed.
+    let compressed = CompressedFrames()
 
     /// Frames a message.
     public init(_ message: Message) {
@@ -79,7 +112,12 @@ public struct PreparedMessage: Sendable {
 extension ByteBuffer {
     /// A frame of its own; the payload is masked if the header has a key (RFC 6455 §5.3).
     init(_ header: FrameHeader, _ payload: ByteBuffer) {
-        let frames = FrameBuffer(capacity: FrameHeader.maxEncodedLength + payload.readableBytes)
+        self = payload.withUnsafeReadableBytes { ByteBuffer(header, $0) }
+    }
+
+    /// A frame of its own; the payload is masked if the header has a key (RFC 6455 §5.3).
+    init(_ header: FrameHeader, _ payload: UnsafeRawBufferPointer) {
+        let frames = FrameBuffer(capacity: FrameHeader.maxEncodedLength + payload.count)
         frames.append(header, payload)
         self.init(bytes: frames.bytes)
     }

@@ -42,6 +42,14 @@ struct Outbox {
         if frames.count >= Self.sealThreshold { seal() }
     }
 
+    /// Adds a frame whose payload is only lent; it is masked on the way if the header has a key.
+    mutating func append(_ header: FrameHeader, _ payload: UnsafeRawBufferPointer, _ thread: EventThread) {
+        byteCount += header.encodedLength + payload.count
+        let frames = frames(thread)
+        frames.append(header, payload)
+        if frames.count >= Self.sealThreshold { seal() }
+    }
+
     private mutating func appendLarge(_ header: FrameHeader, _ payload: ByteBuffer, _ thread: EventThread) {
         if header.maskKey == nil {
             frames(thread).append(header, UnsafeRawBufferPointer(start: nil, count: 0))

@@ -2,13 +2,14 @@
 
 import HTTPTypes
 import WebSocketCore
+import WebSocketDeflate
 
 /// Makes the handler of a connection, once the handshake is accepted.
 typealias MakeHandler = @Sendable (WebSocket) -> any WebSocketHandler
 
 /// What a route decides of a handshake, its state hidden in the closure.
 enum RouteDecision: Sendable {
-    case accept(MakeHandler, usesInbox: Bool, subprotocol: String?, headerFields: HTTPFields)
+    case accept(MakeHandler, usesInbox: Bool, subprotocol: String?, headerFields: HTTPFields, compression: Compression?)
     case reject(ServerResponse)
 }
 

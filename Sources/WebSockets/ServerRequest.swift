@@ -2,6 +2,7 @@
 
 public import HTTPTypes
 public import NIOCore
+public import WebSocketDeflate
 
 /// An HTTP request, whole.
 public struct ServerRequest: Sendable {
@@ -58,7 +59,7 @@ public struct ServerResponse: Sendable {
 /// What becomes of a handshake.
 public struct Upgrade<State: Sendable>: Sendable {
     enum Decision: Sendable {
-        case accept(State, subprotocol: String?, headerFields: HTTPFields)
+        case accept(State, subprotocol: String?, headerFields: HTTPFields, compression: Compression?)
         case reject(ServerResponse)
     }
     let decision: Decision
@@ -69,8 +70,11 @@ public struct Upgrade<State: Sendable>: Sendable {
     ///   - state: what the handler gets.
     ///   - subprotocol: one of those that the client offers, or nil.
     ///   - headerFields: more for the 101, such as `Set-Cookie`.
-    public static func accept(_ state: State, subprotocol: String? = nil, headerFields: HTTPFields = [:]) -> Self {
-        Self(decision: .accept(state, subprotocol: subprotocol, headerFields: headerFields))
+    ///   - compression: another than the server's `ConnectionConfiguration.compression`, such as `.off` for a client that does it wrong.
+    public static func accept(
+        _ state: State, subprotocol: String? = nil, headerFields: HTTPFields = [:], compression: Compression? = nil
+    ) -> Self {
+        Self(decision: .accept(state, subprotocol: subprotocol, headerFields: headerFields, compression: compression))
     }
 
     /// Refuses with a whole response.

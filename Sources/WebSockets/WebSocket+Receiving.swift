@@ -47,11 +47,15 @@ extension WebSocket {
     @inline(__always)
     private func handle(_ event: Connection.Event, of buffer: ByteBuffer, start: Int, _ recipient: Recipient) {
         switch event {
-        case .message(let kind, let range, _):
+        case .message(let kind, let range, let isCompressed):
             guard let payload = buffer.getSlice(at: start + range.lowerBound, length: range.count) else { return }
+            if isCompressed { return inflate(kind, payload, recipient) }
             deliver(Message(kind: kind, payload: payload), recipient)
-        case .piece(let kind, let range, _, let isLast):
-            assemble(buffer.getSlice(at: start + range.lowerBound, length: range.count), kind, isLast, recipient)
+        case .piece(let kind, let range, let isCompressed, let isLast):
+            guard let piece = buffer.getSlice(at: start + range.lowerBound, length: range.count) else { return }
+            guard let payload = assemble(piece, isLast) else { return }
+            if isCompressed { return inflate(kind, payload, recipient) }
+            deliver(Message(kind: kind, payload: payload), recipient)
         case .ping: answerPing()
         case .pong: takePong()
         case .close(let beganByPeer): receivedClose(beganByPeer: beganByPeer)
@@ -65,12 +69,22 @@ extension WebSocket {
         if let inbox = recipient.inbox { inbox.add(message) } else { recipient.handler?.received(message, from: self) }
     }
 
-    /// Collects the pieces of a message that came in several frames or reads.
-    private func assemble(_ piece: ByteBuffer?, _ kind: MessageKind, _ isLast: Bool, _ recipient: Recipient) {
-        guard var piece else { return }
+    private func inflate(_ kind: MessageKind, _ compressed: ByteBuffer, _ recipient: Recipient) {
+        do throws(ProtocolError) {
+            deliver(try inflate(kind, compressed), recipient)
+        } catch {
+            thread.runWokenTasks()
+            fail(error)
+        }
+    }
+
+    /// Collects the pieces of a message that came in several frames or reads; nil while it is not whole.
+    private func assemble(_ piece: ByteBuffer, _ isLast: Bool) -> ByteBuffer? {
         var whole = assembly.take() ?? startAssembly(piece.readableBytes)
-        whole.writeBuffer(&piece)
-        if isLast { deliver(Message(kind: kind, payload: whole), recipient) } else { assembly = whole }
+        whole.writeImmutableBuffer(piece)
+        if isLast { return whole }
+        assembly = whole
+        return nil
     }
 
     /// Room for what is there of a message and for what its frame still brings; not much more than that, however much it announces.

@@ -106,6 +106,7 @@ extension WebSocket {
         assertOwned()
         let length = message.payload.readableBytes
         guard !connection.isSendingPieces else { return hold(message) }
+        if let codec, codec.takes(message), enqueueCompressed(message, codec) { return }
         guard let header = try? connection.send(message.kind, length: length, maskKey: nextMaskKey()) else { return }
         outbox.append(header, message.payload, thread)
         count(length)
@@ -114,12 +115,13 @@ extension WebSocket {
     private func enqueue(_ prepared: PreparedMessage) {
         // A client masks each frame with a key of its own, so nothing prepared fits.
         guard connection.role == .server, !connection.isSendingPieces else { return enqueue(prepared.message) }
+        if let codec, codec.takes(prepared.message), enqueueCompressed(prepared, codec) { return }
         outbox.append(encoded: prepared.frame, thread)
         count(prepared.message.payload.readableBytes)
     }
 
     @inline(__always)
-    private func count(_ length: Int) {
+    func count(_ length: Int) {
         thread.tally.messagesSent += 1
         thread.tally.bytesSent += length
         thread.pendingBytes += length

@@ -8,6 +8,7 @@ import Logging
 public import NIOCore
 import Synchronization
 import WebSocketCore
+import WebSocketDeflate
 
 /// A WebSocket connection, server's or client's side (RFC 6455).
 ///
@@ -34,8 +35,6 @@ public final class WebSocket: @unchecked Sendable {
     public let parameters: [String: String]
     /// The subprotocol that was agreed on; nil for none.
     public let subprotocol: String?
-    /// The extensions that were agreed on, as they stand in the header; empty for none.
-    public let extensions: String
     /// The peer's address.
     public let remoteAddress: SocketAddress?
     let configuration: ConnectionConfiguration
@@ -53,6 +52,8 @@ public final class WebSocket: @unchecked Sendable {
     // MARK: Touched on `thread` only
 
     @exclusivity(unchecked) var connection: Connection
+    /// Compresses and decompresses; nil if that was not agreed on.
+    let codec: MessageCodec?
     @exclusivity(unchecked) var transport: (any Transport)?
     @exclusivity(unchecked) var handler: HandlerBox?
     /// The messages for `for try await`; nil for a callback handler.
@@ -98,13 +99,13 @@ public final class WebSocket: @unchecked Sendable {
         request = handshake.request
         parameters = handshake.parameters
         subprotocol = handshake.subprotocol
-        extensions = handshake.extensions
         remoteAddress = handshake.remoteAddress
         logger = handshake.logger
         self.configuration = configuration
         self.thread = thread
         self.inbox = inbox
-        connection = Connection(role: role, limits: configuration.limits)
+        codec = handshake.deflate.map { thread.codecs.codec($0) }
+        connection = Connection(role: role, limits: configuration.limits, allowsCompression: handshake.deflate != nil)
         openedAt = thread.now
     }
 
@@ -113,7 +114,7 @@ public final class WebSocket: @unchecked Sendable {
         var request: HTTPRequest
         var parameters: [String: String] = [:]
         var subprotocol: String?
-        var extensions = ""
+        var deflate: DeflateAgreement?
         var remoteAddress: SocketAddress?
         var logger: Logger
     }
@@ -122,6 +123,9 @@ public final class WebSocket: @unchecked Sendable {
     func assertOwned() { assert(thread.isCurrent, "a connection's state was touched off its thread") }
 
     // MARK: The browser's interface
+
+    /// The extensions that were agreed on, as they stand in the header; empty for none.
+    public var extensions: String { codec.map { ExtensionList.serialize([$0.agreement.parameters.offer]) } ?? "" }
 
     /// Where the connection is on its way.
     public internal(set) var readyState: ReadyState {

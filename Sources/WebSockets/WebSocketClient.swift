@@ -5,6 +5,7 @@ import Logging
 import NIOCore
 import NIOSSL
 import WebSocketCore
+import WebSocketDeflate
 
 /// Connects to WebSocket servers (RFC 6455 §4.1).
 ///
@@ -102,7 +103,8 @@ public enum WebSocketClient {
     ) async throws -> ClientAttempt.Plan {
         let handshake = try ClientHandshake(
             authority: url.authority, path: url.path, isSecure: url.isSecure, subprotocols: configuration.subprotocols,
-            additional: fields, random: .random(in: 0...255))
+            extensions: DeflateNegotiation.offer(configuration.connection.compression).map { [$0.offer] } ?? [], additional: fields,
+            random: .random(in: 0...255))
         guard url.isSecure else {
             return .init(url: url, handshake: handshake, tls: nil, followsRedirects: followsRedirects, deadline: deadline)
         }

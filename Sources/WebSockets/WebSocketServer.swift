@@ -93,8 +93,10 @@ public final class WebSocketServer: Service, Sendable {
             Route(path) { request in
                 switch try await upgrade(request).decision {
                 case .reject(let response): return .reject(response)
-                case .accept(let state, let subprotocol, let fields):
-                    return .accept({ makeHandler($0, state) }, usesInbox: usesInbox, subprotocol: subprotocol, headerFields: fields)
+                case .accept(let state, let subprotocol, let fields, let compression):
+                    return .accept(
+                        { makeHandler($0, state) }, usesInbox: usesInbox, subprotocol: subprotocol, headerFields: fields,
+                        compression: compression)
                 }
             })
     }

@@ -48,6 +48,8 @@ struct Connect: AsyncParsableCommand {
     @Option(help: ArgumentHelp("After the end of piped input, close once the server has been silent for this long.", valueName: "seconds"))
     var wait = 0.5
 
+    @Option(help: ArgumentHelp(CompressionArgument.help, valueName: "how")) var compression = CompressionArgument.shared
+
     @OptionGroup var logging: LogOptions
 
     func validate() throws {
@@ -91,6 +93,7 @@ struct Connect: AsyncParsableCommand {
         var configuration = WebSocketClient.Configuration()
         for header in headers { configuration.headers.append(header.field) }
         configuration.subprotocols = subprotocols
+        configuration.connection.compression = compression.compression
         if let caCertificate { configuration.tls.roots = .file(caCertificate) }
         if insecure { configuration.tls.certificateVerification = .none }
         // One connection, and one person who wants to see what it brings.

@@ -36,6 +36,7 @@ struct Serve: AsyncParsableCommand {
     var allowOrigin: [String] = []
     @Option(help: "What moves the bytes of WebSockets: automatic (on Linux, without TLS, an epoll loop of Duplex's own) or nio.")
     var transport = WebSocketServer.Transport.automatic
+    @Option(help: ArgumentHelp(CompressionArgument.help, valueName: "how")) var compression = CompressionArgument.shared
     @OptionGroup var logging: LogOptions
 
     func validate() throws {
@@ -79,6 +80,7 @@ struct Serve: AsyncParsableCommand {
         var configuration = WebSocketServer.Configuration(
             allowedOrigins: Set(allowOrigin.compactMap(Origin.init)), threads: threads, maxConnections: maxConnections)
         configuration.connection.limits = Limits(maxMessageSize: maxMessageSize)
+        configuration.connection.compression = compression.compression
         configuration.transport = transport
         if let tlsCertificate, let tlsKey {
             configuration.tls = ServerTLS(certificateChain: tlsCertificate, privateKey: tlsKey)

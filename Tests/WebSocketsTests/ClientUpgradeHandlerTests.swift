@@ -208,7 +208,7 @@ private final class Session {
 
     private func take(_ result: ClientUpgradeHandler.Result) {
         switch result {
-        case .agreed(let agreement):
+        case .agreed(let agreement, _):
             self.agreement = agreement
             let socket = WebSocket(
                 .init(request: handshake.request, logger: .init(label: "test")), role: .client, configuration: .init(),

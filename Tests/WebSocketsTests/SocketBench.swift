@@ -9,6 +9,7 @@ import NIOEmbedded
 import NIOPosix
 import Synchronization
 import WebSocketCore
+import WebSocketDeflate
 
 @testable import WebSockets
 
@@ -119,16 +120,21 @@ final class SocketBench: @unchecked Sendable {
     let metrics = TestMetrics()
     private let embedded: EmbeddedEventLoop?
 
-    /// - Parameter handler: nil for `for try await`.
+    /// - Parameters:
+    ///   - other: a connection whose thread this one shares; it is for that one to run it.
+    ///   - handler: nil for `for try await`.
     init(
         role: Role = .server, _ configuration: ConnectionConfiguration = .quiet, on loop: (any EventLoop)? = nil,
-        handler: (any WebSocketHandler)? = nil
+        beside other: SocketBench? = nil, deflate: DeflateAgreement? = nil, handler: (any WebSocketHandler)? = nil
     ) {
-        embedded = loop == nil ? EmbeddedEventLoop() : nil
-        thread = EventThread(
-            eventLoop: loop ?? embedded ?? EmbeddedEventLoop(), statistics: Statistics(role: role, factory: metrics))
+        embedded = loop == nil && other == nil ? EmbeddedEventLoop() : nil
+        thread =
+            other?.thread
+            ?? EventThread(eventLoop: loop ?? embedded ?? EmbeddedEventLoop(), statistics: Statistics(role: role, factory: metrics))
         let inbox = handler == nil ? Inbox(limit: configuration.maxUnreadBytes) : nil
-        socket = WebSocket(.test, role: role, configuration: configuration, thread: thread, inbox: inbox)
+        var handshake = WebSocket.Handshake.test
+        handshake.deflate = deflate
+        socket = WebSocket(handshake, role: role, configuration: configuration, thread: thread, inbox: inbox)
         transport.socket = socket
         // As `NIOTransport` sets the channel's.
         transport.highWaterMark = min(transport.highWaterMark, configuration.sendHighWaterMark)
@@ -220,6 +226,7 @@ struct WireFrame: Equatable, CustomStringConvertible {
     var opcode: UInt8
     var payload: [UInt8]
     var isFinal = true
+    var isCompressed = false
 
     static func text(_ text: String) -> Self { Self(opcode: 1, payload: Array(text.utf8)) }
     static func binary(_ payload: [UInt8]) -> Self { Self(opcode: 2, payload: payload) }
@@ -231,13 +238,13 @@ struct WireFrame: Equatable, CustomStringConvertible {
 
     var description: String {
         let shown = payload.prefix(16).map { String($0, radix: 16) }.joined(separator: " ")
-        return "\(opcode)\(isFinal ? "" : "…")[\(payload.count): \(shown)]"
+        return "\(opcode)\(isCompressed ? "c" : "")\(isFinal ? "" : "…")[\(payload.count): \(shown)]"
     }
 
     /// The bytes; masked with the key 00 00 00 00, which changes nothing.
     func encoded(masked: Bool) -> [UInt8] {
         let mask: UInt8 = masked ? 0x80 : 0
-        var bytes: [UInt8] = [(isFinal ? 0x80 : 0) | opcode]
+        var bytes: [UInt8] = [(isFinal ? 0x80 : 0) | (isCompressed ? 0x40 : 0) | opcode]
         switch payload.count {
         case ..<126: bytes.append(mask | UInt8(payload.count))
         case ..<65_536: bytes += [mask | 126, UInt8(payload.count >> 8), UInt8(payload.count & 255)]
@@ -257,7 +264,7 @@ struct WireFrame: Equatable, CustomStringConvertible {
     private static func first(_ rest: inout ArraySlice<UInt8>) throws -> WireFrame? {
         var bytes = rest
         guard let start = bytes.popFirst(), let second = bytes.popFirst() else { return nil }
-        guard start & 0x70 == 0, [0, 1, 2, 8, 9, 10].contains(start & 15) else { throw Malformed(what: "starts with \(start)") }
+        guard start & 0x30 == 0, [0, 1, 2, 8, 9, 10].contains(start & 15) else { throw Malformed(what: "starts with \(start)") }
         var length = Int(second & 0x7F)
         if length > 125 {
             let count = length == 126 ? 2 : 8
@@ -275,7 +282,7 @@ struct WireFrame: Equatable, CustomStringConvertible {
         let masked = bytes.prefix(length)
         let payload = key == [0, 0, 0, 0] ? Array(masked) : masked.enumerated().map { $1 ^ key[$0 % 4] }
         rest = bytes.dropFirst(length)
-        return WireFrame(opcode: start & 15, payload: payload, isFinal: start & 0x80 != 0)
+        return WireFrame(opcode: start & 15, payload: payload, isFinal: start & 0x80 != 0, isCompressed: start & 0x40 != 0)
     }
 
     /// The messages that data frames make; throws where fragments of two are mixed.
