@@ -187,6 +187,19 @@ import WebSocketCore
         }
     }
 
+    /// What the README says: a handler runs on its connection's thread, and a task of its own does not.
+    @Test func aTaskOfItsOwnLeavesTheThread() async throws {
+        try await withServer(routes: { server in
+            server.webSocket("/where") { socket in
+                let inside = socket.thread.isCurrent
+                let outside = await Task { socket.thread.isCurrent }.value
+                try await socket.send("\(inside) \(outside) \(socket.thread.isCurrent)")
+            }
+        }) { port, _ in
+            try await #expect(firstText(port, "/where") == "true false true")
+        }
+    }
+
     @Test func theEndOfAHandlerClosesItsConnection() async throws {
         struct Trouble: Error {}
         let log = LogRecorder()
