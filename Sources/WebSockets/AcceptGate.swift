@@ -56,6 +56,9 @@ final class AcceptGate: ChannelInboundHandler, @unchecked Sendable {
 
     func channelInactive(context: ChannelHandlerContext) {
         retry?.cancel()
+        // There is nothing left to resume, and the channel's loop may end before this gate does.
+        isPaused.store(false, ordering: .releasing)
+        paused.withLock { $0 = nil }
         context.fireChannelInactive()
     }
 

@@ -14,6 +14,9 @@ final class ClientThreads: Sendable {
 
     init(statistics: Statistics) { self.statistics = statistics }
 
+    /// The entries that are kept, those whose thread has gone included.
+    var count: Int { threads.withLock { $0.count } }
+
     func thread(of eventLoop: any EventLoop) -> EventThread {
         threads.withLock { threads in
             // The identifier of a loop that is gone may be another's by now; but then its thread, which kept it alive, is gone, too.

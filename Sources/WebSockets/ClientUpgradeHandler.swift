@@ -50,7 +50,8 @@ final class ClientUpgradeHandler: ChannelInboundHandler, RemovableChannelHandler
     private var state = State.sent
     /// The body of a refusal.
     private var body = ByteBuffer()
-    /// What came behind the answer.
+    /// What came behind the answer: bytes, even where NIO's parser takes it for HTTP, as it does if a tab follows the `upgrade` in
+    /// `Connection`: to its decoder, a second response to one request is an error.
     private var leftOver = CircularBuffer<NIOAny>(initialCapacity: 0)
 
     init(

@@ -11,7 +11,7 @@ extension HTTPServerHandler {
         #if os(Linux)
         guard let reactors, let descriptor = duplicate(context) else { return false }
         var bytes = ByteBuffer()
-        while let data = leftOver.popFirst() { bytes.writeImmutableBuffer(Unwrapper().bytes(data)) }
+        while let more = leftOver.next() { bytes.writeImmutableBuffer(more) }
         // Shutting down waits for what is under way, and so is the connection until the reactor has it.
         server.requestBegan()
         reactors.adopt(descriptor, slot, accepted, leftOver: bytes)
@@ -28,11 +28,4 @@ extension HTTPServerHandler {
         return number.flatMap { $0 }.flatMap { OwnedDescriptor(duplicating: $0) }
     }
     #endif
-}
-
-/// Says that what NIO passes on is bytes: the HTTP decoder has left.
-private final class Unwrapper: ChannelInboundHandler {
-    typealias InboundIn = ByteBuffer
-
-    func bytes(_ data: NIOAny) -> ByteBuffer { unwrapInboundIn(data) }
 }

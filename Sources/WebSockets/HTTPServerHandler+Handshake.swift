@@ -141,7 +141,7 @@ extension HTTPServerHandler {
         guard (try? pipeline.addHandler(transport)) != nil else { return close() }
         // Before the first messages: they may be more than the connection takes, and it stops reading then.
         Self.setReading(true, context.channel)
-        while let data = leftOver.popFirst() { context.fireChannelRead(data) }
+        while let bytes = leftOver.next() { context.fireChannelRead(wrapInboundOut(bytes)) }
         context.fireChannelReadComplete()
         pipeline.removeHandler(context: context, promise: nil)
         gate.open()

@@ -14,6 +14,7 @@ import WebSocketCore
 
 final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPServerRequestPart
+    typealias InboundOut = ByteBuffer
     typealias OutboundOut = HTTPServerResponsePart
 
     enum State {
@@ -38,7 +39,7 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler {
     var context: ChannelHandlerContext?
     var task: Task<Void, Never>?
     /// What arrives while the pipeline is rebuilt: the WebSocket's first bytes.
-    var leftOver = CircularBuffer<NIOAny>(initialCapacity: 0)
+    var leftOver = LeftOver()
     private var deadline: Scheduled<Void>?
     /// Whether a request has begun and its answer has not left; shutting down waits for it.
     var isBusy = false {
@@ -89,7 +90,7 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        if case .upgrading = state { return leftOver.append(data) }
+        if case .upgrading = state { return collect(data) }
         switch (unwrapInboundIn(data), state) {
         case (.head(let head), .awaiting): begin(head)
         case (.body(let bytes), .reading): collect(bytes)
@@ -98,6 +99,12 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler {
             decide(head)
         default: break
         }
+    }
+
+    private func collect(_ data: NIOAny) {
+        if leftOver.append(data) { return }
+        log("what follows the handshake was read as HTTP", .malformed, nil)
+        close()
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {

@@ -128,8 +128,9 @@ final class NIOTransport: ChannelInboundHandler, Transport {
     func pauseReading() { setAutoRead(false) }
 
     func resumeReading() {
-        release()
         setAutoRead(true)
+        // Last, as it may be so much that reading pauses again.
+        release()
     }
 
     private func setAutoRead(_ isOn: Bool) { try? context?.channel.syncOptions?.setOption(.autoRead, value: isOn) }

@@ -39,7 +39,7 @@ final class ReactorLoop: ThreadLoop, @unchecked Sendable {
     /// The connections by their descriptors.
     @exclusivity(unchecked) private var transports: [ReactorTransport?] = []
     @exclusivity(unchecked) private var timers = Heap<DueTimer>()
-    /// How many of them have been cancelled.
+    /// How many have been cancelled since those were last thrown out.
     @exclusivity(unchecked) private var cancelledTimers = 0
     /// The thread whose turn is under way.
     @exclusivity(unchecked) private var turn: EventThread?
@@ -185,7 +185,7 @@ final class ReactorLoop: ThreadLoop, @unchecked Sendable {
         while let timer = timers.min, timer.deadline <= now { due.append(timers.removeMin()) }
         // What these ask for is for the next round, whatever its time: a round ends.
         for timer in due {
-            if let body = timer.body.take() { body() } else { cancelledTimers -= 1 }
+            timer.body.take()?()
         }
     }
 

@@ -21,7 +21,8 @@ final class ReactorTransport: Transport {
     private let socket: WebSocket
     private let thread: EventThread
     private let loop: ReactorLoop
-    @exclusivity(unchecked) private var slot: ConnectionSlot?
+    /// Given back when this goes, which is when the connection ends.
+    private let slot: ConnectionSlot
     @exclusivity(unchecked) private var descriptor: OwnedDescriptor?
     /// What the system has not taken; of the first piece, `written` bytes are gone.
     @exclusivity(unchecked) private var backlog: [Outbox.Piece] = []
@@ -30,6 +31,8 @@ final class ReactorTransport: Transport {
     /// Whether the system said that it takes no more for now.
     @exclusivity(unchecked) private var isBlocked = false
     @exclusivity(unchecked) private var isReadingPaused = false
+    /// Due when the system, which had no memory, is asked again.
+    @exclusivity(unchecked) private var retry: LoopTimer?
     /// What follows once all is sent.
     private var ending = Ending.none
 
@@ -49,8 +52,6 @@ final class ReactorTransport: Transport {
     func start(_ handler: any WebSocketHandler, leftOver: ByteBuffer) {
         guard loop.add(self, number) else {
             socket.logger.warning("a connection is dropped: epoll can not watch it: \(String(cString: strerror(errno)))")
-            descriptor = nil
-            slot = nil
             return
         }
         socket.start(transport: self, handler: handler)
@@ -105,8 +106,8 @@ final class ReactorTransport: Transport {
         guard descriptor != nil else { return }
         loop.remove(number)
         descriptor = nil
-        forgetBacklog()
-        slot = nil
+        retry?.cancel()
+        retry = nil
     }
 
     private func forgetBacklog() {
@@ -176,14 +177,15 @@ final class ReactorTransport: Transport {
         if done == backlog.count { backlog.removeAll(keepingCapacity: false) } else { backlog.removeFirst(done) }
     }
 
-    private func refused(_ code: Int32) {
+    /// Not private: no test can have the system run out of memory.
+    func refused(_ code: Int32) {
         switch code {
         case EINTR: break
         case EAGAIN: block()
         case ENOBUFS, ENOMEM:
             // The socket itself would take more, so waiting for it would not wait at all.
             isBlocked = true
-            _ = loop.schedule(at: .now() + .milliseconds(10)) { [weak self] in self?.becameWritable() }
+            armRetry()
         default:
             // EPIPE, ECONNRESET and their like. What the peer said before may still lie there: perhaps a close frame that says why.
             forgetBacklog()
@@ -196,8 +198,16 @@ final class ReactorTransport: Transport {
         watch()
     }
 
+    private func armRetry() {
+        guard retry == nil else { return }
+        retry = loop.schedule(at: .now() + .milliseconds(10)) { [weak self] in
+            self?.retry = nil
+            self?.becameWritable()
+        }
+    }
+
     private func becameWritable() {
-        guard isBlocked, descriptor != nil else { return }
+        guard isBlocked, retry == nil, descriptor != nil else { return }
         isBlocked = false
         watch()
         flush()
@@ -225,7 +235,7 @@ final class ReactorTransport: Transport {
 
     private func watch() {
         guard descriptor != nil else { return }
-        loop.watch(number, (isReadingPaused ? 0 : duplex_epoll_in) | (isBlocked ? duplex_epoll_out : 0))
+        loop.watch(number, (isReadingPaused ? 0 : duplex_epoll_in) | (isBlocked && retry == nil ? duplex_epoll_out : 0))
     }
 
     // MARK: The end

@@ -2,6 +2,7 @@
 
 import Logging
 import NIOCore
+import NIOEmbedded
 import NIOPosix
 import Testing
 
@@ -84,5 +85,44 @@ import Glibc
             await client.close()
         }
         #expect(log.shown.isEmpty)
+    }
+
+    /// The time of a pause that ended early must not end the next one.
+    @Test func eachPauseLastsItsWholeTime() throws {
+        let channel = EmbeddedChannel(handler: AcceptGate(logger: log.logger, retryInterval: .seconds(10)))
+        let gate = try channel.pipeline.syncOperations.handler(type: AcceptGate.self)
+        var isAccepting: Bool? { channel.options.last { $0.option is ChannelOptions.Types.AutoReadOption }?.value as? Bool }
+        fail(channel, EMFILE)
+        channel.embeddedEventLoop.advanceTime(by: .seconds(4))
+        gate.connectionClosed()
+        channel.embeddedEventLoop.run()
+        #expect(isAccepting == true)
+        // Twice, as an error while it is paused begins the pause anew.
+        for _ in 0..<2 {
+            fail(channel, EMFILE)
+            channel.embeddedEventLoop.advanceTime(by: .seconds(9))
+            #expect(isAccepting == false)
+        }
+        channel.embeddedEventLoop.advanceTime(by: .seconds(1))
+        #expect(isAccepting == true)
+        _ = try channel.finish()
+    }
+
+    /// The gate outlives the channel, and its loop.
+    @Test func hasNothingToResumeOnceTheChannelIsClosed() async throws {
+        weak var closed: (any Channel)?
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let gate = AcceptGate(logger: log.logger, retryInterval: .hours(1))
+        do {
+            let channel = try await ServerBootstrap(group: group).serverChannelInitializer { $0.pipeline.addHandler(gate) }
+                .bind(host: "127.0.0.1", port: 0).get()
+            closed = channel
+            fail(channel, EMFILE)
+            try await #expect(!isAccepting(channel))
+            try await channel.close()
+        }
+        try await group.shutdownGracefully()
+        #expect(closed == nil)
+        gate.connectionClosed()
     }
 }

@@ -98,7 +98,7 @@ import WebSocketCore
             #expect(payload.prefix(2) == [0x03, 0xEA])
         } while: { peer in
             let error = await #expect(throws: ConnectionClosed.self) {
-                try await WebSocketClient.connect(peer.url) { socket in for try await _ in socket {} }
+                try await WebSocketClient.connect(peer.url, configuration: .patient) { socket in for try await _ in socket {} }
             }
             #expect(error?.closure.code == .protocolError)
             #expect(error?.cause is ProtocolError)
@@ -163,7 +163,7 @@ import WebSocketCore
             }
             try await peer.echo()
         } while: { peer in
-            try await WebSocketClient.connect(peer.url) { socket in
+            try await WebSocketClient.connect(peer.url, configuration: .patient) { socket in
                 for _ in 0..<count { try await socket.send(.binary([0x61])) }
             }
         }

@@ -90,7 +90,7 @@ import Testing
             await peer.readToEnd()
         } while: { server in
             let error = await #expect(throws: ConnectError.self) {
-                try await WebSocketClient.connect("wss://127.0.0.1:\(server.port)") { _ in }
+                try await WebSocketClient.connect("wss://127.0.0.1:\(server.port)", configuration: .patient) { _ in }
             }
             #expect(error?.kind == .tls)
             #expect(error?.description.contains("does not speak TLS") == true, "\(error as Any)")
@@ -102,7 +102,7 @@ import Testing
             _ = try await peer.read(1)
         } while: { server in
             let error = await #expect(throws: ConnectError.self) {
-                try await WebSocketClient.connect("wss://127.0.0.1:\(server.port)") { _ in }
+                try await WebSocketClient.connect("wss://127.0.0.1:\(server.port)", configuration: .patient) { _ in }
             }
             #expect(error?.kind == .connectionLost, "\(error as Any)")
         }
@@ -116,7 +116,9 @@ import Testing
             await peer.readToEnd()
         } while: { server in
             let error = await #expect(throws: ConnectError.self) {
-                try await WebSocketClient.connect("wss://localhost:\(server.port)", configuration: .init(tls: trusting)) { _ in }
+                try await WebSocketClient.connect(
+                    "wss://localhost:\(server.port)", configuration: .init(tls: trusting, timeout: .seconds(60))
+                ) { _ in }
             }
             #expect(error?.kind == .redirect)
         }
@@ -133,7 +135,7 @@ import Testing
     ])
     func saysWhichFileIsUnusable(tls: ClientTLS, reason: String) async throws {
         let error = await #expect(throws: ConnectError.self) {
-            try await WebSocketClient.connect("wss://127.0.0.1:1/", configuration: .init(tls: tls)) { _ in }
+            try await WebSocketClient.connect("wss://127.0.0.1:1/", configuration: .init(tls: tls, timeout: .seconds(60))) { _ in }
         }
         #expect(error?.kind == .tlsConfiguration)
         #expect(error?.description.contains(reason) == true, "\(error as Any)")
@@ -156,7 +158,8 @@ import Testing
             try await peer.upgrade()
             try await peer.echo()
         } while: { server in
-            try await WebSocketClient.connect("wss://\(host):\(server.port)", configuration: .init(tls: tls)) { socket in
+            try await WebSocketClient.connect("wss://\(host):\(server.port)", configuration: .init(tls: tls, timeout: .seconds(60))) {
+                socket in
                 try await socket.send("hello")
                 for try await message in socket { return message.text }
                 return nil

@@ -22,4 +22,10 @@ import WebSocketCore
         #expect(gone == nil)
         #expect(threads.thread(of: loop).isCurrent)
     }
+
+    @Test func doesNotPileUpWhatIsGone() {
+        let loops = (0..<10).map { _ in EmbeddedEventLoop() }
+        for loop in loops { _ = threads.thread(of: loop) }
+        #expect(threads.count == 1)
+    }
 }

@@ -90,6 +90,15 @@ import WebSocketCore
         session.end()
     }
 
+    /// NIO's parser does not see an `upgrade` with a tab behind it, and reads on.
+    @Test func takesNoHTTPForFrames() throws {
+        let session = try Session()
+        let answer = Session.agreement(replacing: "Connection:\tUpgrade\t") + "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+        try session.receive(Array(answer.utf8))
+        #expect(session.failure != nil && session.agreement == nil)
+        session.end()
+    }
+
     @Test func refusesAnAgreementInHTTP10() throws {
         let session = try Session()
         try session.receive(Array(Session.agreement().replacing("HTTP/1.1", with: "HTTP/1.0").utf8))

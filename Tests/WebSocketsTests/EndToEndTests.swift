@@ -18,7 +18,7 @@ import WebSocketCore
                 .text(""), .text("grüße"), .binary([UInt8](repeating: 7, count: 125)), .binary([UInt8](repeating: 8, count: 126)),
                 .binary([UInt8](repeating: 9, count: 65_536)), .text(String(repeating: "ä", count: 500_000)),
             ]
-            let echoed = try await WebSocketClient.connect(url + "/echo") { socket in
+            let echoed = try await WebSocketClient.connect(url + "/echo", configuration: .patient) { socket in
                 for message in messages { try await socket.send(message) }
                 var echoed: [Message] = []
                 for try await message in socket {
@@ -38,7 +38,7 @@ import WebSocketCore
             }
         } while: { url in
             let (subprotocol, text) = try await WebSocketClient.connect(
-                url + "/room/a%20b", configuration: .init(subprotocols: ["other", "chat"])
+                url + "/room/a%20b", configuration: .init(subprotocols: ["other", "chat"], timeout: .seconds(60))
             ) { socket in
                 for try await message in socket { return (socket.subprotocol, message.text) }
                 return (nil, nil)
@@ -54,10 +54,14 @@ import WebSocketCore
                 _, _ in
             }
         } while: { url in
-            let refusal = await #expect(throws: HandshakeRefused.self) { try await WebSocketClient.connect(url + "/") { _ in } }
+            let refusal = await #expect(throws: HandshakeRefused.self) {
+                try await WebSocketClient.connect(url + "/", configuration: .patient) { _ in }
+            }
             #expect(refusal?.response.status == .forbidden)
             #expect(refusal.map { String(buffer: $0.body) } == "members only")
-            let missing = await #expect(throws: HandshakeRefused.self) { try await WebSocketClient.connect(url + "/no") { _ in } }
+            let missing = await #expect(throws: HandshakeRefused.self) {
+                try await WebSocketClient.connect(url + "/no", configuration: .patient) { _ in }
+            }
             #expect(missing?.response.status == .notFound)
         }
     }
@@ -67,7 +71,7 @@ import WebSocketCore
             server.webSocket("/") { socket in try socket.close(code: CloseCode(rawValue: 4001), reason: "enough") }
         } while: { url in
             let error = await #expect(throws: ConnectionClosed.self) {
-                try await WebSocketClient.connect(url + "/") { socket in for try await _ in socket {} }
+                try await WebSocketClient.connect(url + "/", configuration: .patient) { socket in for try await _ in socket {} }
             }
             #expect(
                 error?.closure == Closure(code: CloseCode(rawValue: 4001), reason: "enough", initiator: .remote, isClean: true))
@@ -78,7 +82,7 @@ import WebSocketCore
         try await serving { server in
             server.webSocket("/") { socket in for try await _ in socket {} }
         } while: { url in
-            try await WebSocketClient.connect(url + "/") { socket in
+            try await WebSocketClient.connect(url + "/", configuration: .patient) { socket in
                 let time = try await socket.ping()
                 #expect(time > .zero)
                 #expect(socket.roundTripTime == time)
@@ -109,7 +113,7 @@ import WebSocketCore
         try await serving(tls) { server in
             server.webSocket("/") { socket in for try await message in socket { try await socket.send(message) } }
         } while: { url in
-            let text = try await WebSocketClient.connect(url + "/", configuration: .init(tls: mine)) { socket in
+            let text = try await WebSocketClient.connect(url + "/", configuration: .init(tls: mine, timeout: .seconds(60))) { socket in
                 try await socket.send("secret")
                 for try await message in socket { return message.text }
                 return nil
@@ -126,7 +130,7 @@ import WebSocketCore
                 for number in 0..<50 {
                     group.addTask {
                         let expected = (0..<20).map { "\(number)-\($0)" }
-                        let texts = try await WebSocketClient.connect(url + "/") { socket in
+                        let texts = try await WebSocketClient.connect(url + "/", configuration: .patient) { socket in
                             for text in expected { try await socket.send(text) }
                             var texts: [String] = []
                             for try await message in socket {

@@ -3,6 +3,7 @@
 import HTTPTypes
 import NIOCore
 import NIOEmbedded
+import NIOHTTP1
 import Testing
 
 @testable import WebSockets
@@ -41,12 +42,27 @@ import Testing
         }
     }
 
+    /// Should NIO's parser ever judge otherwise than `ServerHandshake` what an upgrade is, it passes on parts of a request.
+    @Test func whatIsReadAsHTTPBehindAHandshakeClosesTheConnection() throws {
+        let log = LogRecorder()
+        let channel = try connection(
+            log, Route("/") { _ in .accept({ _ in TestEcho() }, usesInbox: false, subprotocol: nil, headerFields: [:], compression: nil) })
+        let pipeline = channel.pipeline.syncOperations
+        try pipeline.addHandler(Intruder(), position: .before(pipeline.handler(type: HTTPServerHandler.self)))
+        try channel.writeInbound(ByteBuffer(string: RawClient.handshake("/")))
+        channel.embeddedEventLoop.run()
+        #expect(!channel.isActive)
+        #expect(log.shown.map(\.text) == ["refused: what follows the handshake was read as HTTP"])
+    }
+
     // MARK: Deadlines, on a clock of the test's own
 
     /// A connection of a server whose time only the test moves.
     private func connection(_ log: LogRecorder = LogRecorder(), _ route: Route? = nil) throws -> EmbeddedChannel {
         let channel = EmbeddedChannel()
-        let core = ServerCore(.forTests(log: log))
+        var configuration = WebSocketServer.Configuration.forTests(log: log)
+        configuration.handshakeTimeout = .seconds(10)
+        let core = ServerCore(configuration)
         if let route { core.add(route) }
         let thread = EventThread(eventLoop: channel.embeddedEventLoop, statistics: core.statistics)
         let handler = HTTPServerHandler(server: core, thread: thread, slot: ConnectionSlot(core))
@@ -129,5 +145,18 @@ import Testing
             #expect(await client.readToEnd().count < 64 << 20)
         }
         #expect(log.shown.map(\.text) == ["refused: the response was not read in time (limit responseTimeout)"])
+    }
+}
+
+/// Passes on another request as soon as there is an answer.
+private final class Intruder: ChannelDuplexHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias InboundOut = HTTPServerRequestPart
+    typealias OutboundIn = HTTPServerResponsePart
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        context.write(data, promise: promise)
+        guard case .end = unwrapOutboundIn(data) else { return }
+        context.fireChannelRead(wrapInboundOut(.head(.init(version: .http1_1, method: .GET, uri: "/"))))
     }
 }

@@ -221,6 +221,7 @@ import WebSocketCore
         bench.run()
         #expect(sending.error as? UsageError == UsageError(.sendAfterClose))
         #expect(try bench.frames.map(\.opcode) == [1, 8])
+        #expect(bench.socket.bufferedAmount == 0)
         #expect(bench.begin { try await $0.sendMessage(.text) { _ in } }.error as? UsageError == UsageError(.sendAfterClose))
     }
 

@@ -89,6 +89,85 @@ import WebSocketCore
         #expect(bench.channel.isActive)
     }
 
+    @Test func endsItsSideOnceHoweverOftenItIsAsked() throws {
+        let bench = try ChannelBench(ClosureHandler())
+        for _ in 0..<2 { bench.transport.finishSending() }
+        bench.channel.embeddedEventLoop.run()
+        #expect(bench.watcher.outputCloses == 1)
+    }
+
+    /// Closing drops what has not reached the system.
+    @Test func closesNotBeforeTheSystemHasAll() throws {
+        let bench = try ChannelBench(ClosureHandler())
+        bench.watcher.holdsWrites = true
+        bench.transport.closeAfterFlush()
+        bench.channel.embeddedEventLoop.run()
+        #expect(bench.channel.isActive)
+        bench.watcher.letWritesGo()
+        bench.channel.embeddedEventLoop.run()
+        #expect(!bench.channel.isActive)
+    }
+
+    /// While the pipeline is rebuilt, the news of the end is held back; the end comes all the same.
+    @Test func leavingThePipelineIsTheEndOfTheConnection() throws {
+        let bench = try ChannelBench(ClosureHandler())
+        bench.gate.close()
+        try bench.channel.close().wait()
+        bench.channel.embeddedEventLoop.run()
+        #expect(bench.socket.readyState == .closed)
+    }
+
+    @Test func saysHowMuchWaitsWhileTheChannelTakesNoMore() throws {
+        let bench = try ChannelBench(ClosureHandler())
+        bench.transport.write(.shared(ByteBuffer(repeating: 1, count: 7)))
+        #expect(bench.transport.bufferedBytes == 0)
+        bench.channel.isWritable = false
+        bench.channel.pipeline.fireChannelWritabilityChanged()
+        #expect(bench.transport.bufferedBytes == 7)
+    }
+
+    // MARK: Before anybody is there
+
+    /// Who awaits messages comes later: what a server says at once must find its reader.
+    @Test func holdsWhatArrivesUntilReadingBegins() throws {
+        let seen = Box<[String]>([])
+        let handler = ClosureHandler(whenReceived: { message, _ in seen.change { $0.append(message.text ?? "") } })
+        let bench = try ChannelBench(handler, holdsReading: true)
+        #expect(bench.autoRead == false)
+        for text in ["a", "b"] { try bench.channel.writeInbound(ByteBuffer(bytes: WireFrame.text(text).encoded(masked: true))) }
+        #expect(seen.value == [])
+        // What is held lies in buffers of the channel's own.
+        #expect(!bench.sharesReadBuffer)
+        bench.transport.resumeReading()
+        #expect(seen.value == ["a", "b"])
+        #expect(bench.autoRead == true)
+        #expect(bench.sharesReadBuffer)
+        try bench.channel.writeInbound(ByteBuffer(bytes: WireFrame.text("c").encoded(masked: true)))
+        #expect(seen.value == ["a", "b", "c"])
+    }
+
+    @Test func handsOnWhatItHoldsBeforeTheEnd() throws {
+        let seen = Box<[String]>([])
+        let handler = ClosureHandler(
+            whenReceived: { message, _ in seen.change { $0.append(message.text ?? "") } },
+            whenClosed: { _ in seen.change { $0.append("closed") } })
+        let bench = try ChannelBench(handler, holdsReading: true)
+        try bench.channel.writeInbound(ByteBuffer(bytes: WireFrame.text("a").encoded(masked: true)))
+        try bench.channel.close().wait()
+        #expect(seen.value == ["a", "closed"])
+    }
+
+    @Test func readsNoMoreWhereWhatItHeldIsTooMuch() throws {
+        var configuration = ConnectionConfiguration.quiet
+        configuration.maxUnreadBytes = 1000
+        let inbox = Inbox(limit: configuration.maxUnreadBytes)
+        let bench = try ChannelBench(AsyncHandler { _ in }, configuration, inbox: inbox, holdsReading: true)
+        try bench.channel.writeInbound(ByteBuffer(bytes: WireFrame.binary([UInt8](repeating: 1, count: 5000)).encoded(masked: true)))
+        bench.transport.resumeReading()
+        #expect(inbox.isPaused)
+        #expect(bench.autoRead == false)
+    }
+
     // MARK: On real sockets
 
     /// With marks below the channel's own, nothing but the channel's news of room wakes whoever waits to send.
@@ -118,13 +197,16 @@ private final class ChannelBench {
     let socket: WebSocket
     let transport: NIOTransport
     let watcher = Watcher()
+    let gate = EndGate()
 
-    init(_ handler: ClosureHandler, _ configuration: ConnectionConfiguration = .quiet) throws {
+    init(
+        _ handler: any WebSocketHandler, _ configuration: ConnectionConfiguration = .quiet, inbox: Inbox? = nil, holdsReading: Bool = false
+    ) throws {
         try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
         let thread = EventThread(eventLoop: channel.eventLoop, statistics: Statistics(role: .server, factory: TestMetrics()))
-        socket = WebSocket(.test, role: .server, configuration: configuration, thread: thread, inbox: nil)
-        transport = NIOTransport(socket: socket, handler: handler)
-        try channel.pipeline.syncOperations.addHandler(watcher)
+        socket = WebSocket(.test, role: .server, configuration: configuration, thread: thread, inbox: inbox)
+        transport = NIOTransport(socket: socket, handler: handler, holdsReading: holdsReading)
+        try channel.pipeline.syncOperations.addHandlers(gate, watcher)
         try channel.pipeline.syncOperations.addHandler(transport)
     }
 
@@ -132,6 +214,8 @@ private final class ChannelBench {
     var autoRead: Bool? {
         channel.options.last { $0.option is ChannelOptions.Types.AutoReadOption }?.value as? Bool
     }
+
+    var sharesReadBuffer: Bool { channel.options.contains { $0.value is SharedReadAllocator } }
 
     var waterMarks: ChannelOptions.Types.WriteBufferWaterMark? {
         channel.options.last { $0.option is ChannelOptions.Types.WriteBufferWaterMarkOption }?.value
@@ -144,7 +228,20 @@ private final class ChannelBench {
 /// Counts what the transport asks of the channel.
 private final class Watcher: ChannelOutboundHandler {
     typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
     var outputCloses = 0
+    var holdsWrites = false
+    private var held: [EventLoopPromise<Void>] = []
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        guard holdsWrites else { return context.write(data, promise: promise) }
+        if let promise { held.append(promise) }
+    }
+
+    func letWritesGo() {
+        for promise in held { promise.succeed() }
+        held = []
+    }
 
     func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
         if mode == .output { outputCloses += 1 } else { context.close(mode: mode, promise: promise) }

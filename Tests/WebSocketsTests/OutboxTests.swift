@@ -56,6 +56,17 @@ import WebSocketCore
         #expect(payload == ByteBuffer(repeating: 7, count: Outbox.shareThreshold))
     }
 
+    @Test func keepsTheOrderOfAClientsFrames() {
+        var outbox = Outbox()
+        let payload = ByteBuffer(repeating: 7, count: Outbox.shareThreshold)
+        append(&outbox, .text, "a")
+        outbox.append(FrameHeader(opcode: .binary, payloadLength: payload.readableBytes, maskKey: 1), payload, thread)
+        append(&outbox, .text, "b")
+        #expect(outbox.next().map(bytes) == [0x81, 1, 0x61])
+        #expect(outbox.next().map(bytes)?.count == 8 + payload.readableBytes)
+        #expect(outbox.next().map(bytes) == [0x81, 1, 0x62])
+    }
+
     @Test func sharesALargeFrameThatWasEncodedBefore() {
         var outbox = Outbox()
         let prepared = PreparedMessage(.binary(ByteBuffer(repeating: 7, count: Outbox.shareThreshold)))

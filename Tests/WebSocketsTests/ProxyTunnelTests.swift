@@ -145,7 +145,7 @@ import Testing
                 case .authenticated: .http(host: "127.0.0.1", port: server.port, user: "Aladdin", password: "open sesame")
                 case .socks: .socks5(host: "127.0.0.1", port: server.port)
                 }
-            let text = try await WebSocketClient.connect(url, configuration: .init(proxy: proxy)) { socket in
+            let text = try await WebSocketClient.connect(url, configuration: .init(proxy: proxy, timeout: .seconds(60))) { socket in
                 try await socket.send("x")
                 for try await message in socket { return message.text }
                 return nil
@@ -157,7 +157,7 @@ import Testing
 
     private func failure(_ url: String, _ proxy: Proxy) async -> ConnectError? {
         await #expect(throws: ConnectError.self) {
-            try await WebSocketClient.connect(url, configuration: .init(proxy: proxy)) { _ in }
+            try await WebSocketClient.connect(url, configuration: .init(proxy: proxy, timeout: .seconds(60))) { _ in }
         }
     }
 }

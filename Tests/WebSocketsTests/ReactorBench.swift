@@ -26,13 +26,17 @@ final class ReactorBench: Sendable {
     }
 
     /// Connects; the other end of the pair is the peer's.
+    ///
+    /// - Parameter sendBuffer: how many bytes the system takes that the peer has not read, roughly.
     func connect(
         _ configuration: ConnectionConfiguration = .quiet, leftOver: [UInt8] = [], usesInbox: Bool = false, slot: ConnectionSlot? = nil,
+        sendBuffer: Int32? = nil,
         handler: @escaping @Sendable (WebSocket) -> any WebSocketHandler
     ) async throws -> (socket: WebSocket, peer: BlockingPeer) {
         var pair: [Int32] = [-1, -1]
         try #require(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &pair) == 0)
         let (ours, peer) = (pair[0], BlockingPeer(OwnedDescriptor(pair[1])))
+        if var sendBuffer { setsockopt(ours, SOL_SOCKET, SO_SNDBUF, &sendBuffer, socklen_t(MemoryLayout<Int32>.size)) }
         let (loop, thread) = (loop, thread)
         let slot = slot ?? ConnectionSlot(core)
         let socket = await withCheckedContinuation { continuation in
@@ -50,6 +54,11 @@ final class ReactorBench: Sendable {
         return (socket, peer)
     }
 
+    /// Does something on the loop's thread.
+    func onLoop<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
+        await withCheckedContinuation { continuation in loop.execute { continuation.resume(returning: body()) } }
+    }
+
     /// Waits until the loop has done what was asked of it and ended the turn that this was part of.
     func settle() async {
         for _ in 0..<2 { await withCheckedContinuation { continuation in loop.execute { continuation.resume() } } }
@@ -57,7 +66,7 @@ final class ReactorBench: Sendable {
 
     /// Waits until something is so, as the loop's thread sees it.
     func until(_ condition: @escaping @Sendable () -> Bool) async {
-        while await withCheckedContinuation({ continuation in loop.execute { continuation.resume(returning: !condition()) } }) {}
+        while await !onLoop(condition) {}
     }
 
     /// Ends the reactor and its thread.
@@ -105,6 +114,9 @@ final class BlockingPeer: Sendable {
 
     /// Says that no more comes.
     func finish() { _ = shutdown(number, Int32(SHUT_WR)) }
+
+    /// Says that it reads no more; who writes to it is told that it is gone.
+    func stopReading() { _ = shutdown(number, Int32(SHUT_RD)) }
 
     func close() { descriptor.withLock { $0 = nil } }
 }

@@ -38,6 +38,13 @@ import WebSocketCore
         try await bench.stop()
     }
 
+    /// Nobody else wakes the loop here, so that work which it has not been woken for is never done.
+    @Test func isWokenForWorkThatComesWhileItDoesSome() async throws {
+        let bench = try ReactorBench()
+        for _ in 0..<20_000 { await bench.onLoop {} }
+        try await bench.stop()
+    }
+
     @Test func callsWhatIsDueInOrderAndNothingThatWasCancelled() async throws {
         let bench = try ReactorBench()
         let (loop, seen) = (bench.loop, Box<[Int]>([]))
@@ -123,6 +130,22 @@ import WebSocketCore
         try await bench.stop()
         #expect(try await peer.readToEnd() == [])
         #expect(await socket.waitUntilClosed().code == .abnormalClosure)
+    }
+
+    /// Whoever waits on the loop's own thread for the end of a connection is told of it before the thread goes.
+    @Test func stoppingLetsTheTasksOfItsConnectionsEnd() async throws {
+        let bench = try ReactorBench()
+        let (socket, peer) = try await bench.connect { _ in TestEcho() }
+        let waiting = Gate()
+        let task = Task(executorPreference: bench.thread) {
+            waiting.open()
+            return await socket.waitUntilClosed()
+        }
+        await waiting.wait()
+        await bench.settle()
+        try await bench.stop()
+        #expect(await task.value.code == .abnormalClosure)
+        withExtendedLifetime(peer) {}
     }
 
     /// A task prefers the thread, and comes back to it.

@@ -2,6 +2,7 @@
 
 #if os(Linux)
 
+import Glibc
 import NIOCore
 import Testing
 import WebSocketCore
@@ -55,6 +56,9 @@ import WebSocketCore
             let expected = messages.flatMap { $0.encoded(masked: false) }
             await bench.settle()
             #expect(socket.bufferedAmount > 0)
+            // The rest stays in the outbox, where it can still be dropped: 64 KiB and the message that went over.
+            let taken = await bench.onLoop { socket.transport?.bufferedBytes }
+            #expect(taken.map { $0 <= 65_536 + 20_004 } == true)
             #expect(try await peer.read(expected.count) == expected)
             await bench.settle()
             #expect(socket.bufferedAmount == 0)
@@ -95,6 +99,69 @@ import WebSocketCore
         }
     }
 
+    /// What came with the handshake counts like what comes later.
+    @Test func stopsReadingForWhatWasReadWithTheHandshake() async throws {
+        try await withBench { bench in
+            var configuration = ConnectionConfiguration.quiet
+            configuration.maxUnreadBytes = 1000
+            let first = WireFrame.binary([UInt8](repeating: 1, count: 5000)).encoded(masked: true)
+            let (socket, peer) = try await bench.connect(configuration, leftOver: first, usesInbox: true) { _ in AsyncHandler { _ in } }
+            #expect(await bench.onLoop { socket.inbox?.isPaused } == true)
+            withExtendedLifetime(peer) {}
+        }
+    }
+
+    @Test func readsNothingWhileItIsPaused() async throws {
+        try await withBench { bench in
+            let count = Box(0)
+            let (socket, peer) = try await bench.connect { _ in
+                ClosureHandler(whenReceived: { message, socket in
+                    count.change { $0 += 1 }
+                    socket.trySend(message)
+                })
+            }
+            await bench.onLoop { socket.transport?.pauseReading() }
+            try await peer.send(WireFrame.text("a").encoded(masked: true))
+            await bench.settle()
+            #expect(count.value == 0)
+            await bench.onLoop { socket.transport?.resumeReading() }
+            #expect(try await peer.read(3) == [0x81, 1, 0x61])
+        }
+    }
+
+    /// The system tells of it all the same, again and again.
+    @Test func seesTheEndWhileItIsPaused() async throws {
+        try await withBench { bench in
+            let (socket, peer) = try await bench.connect(handler: Self.echo)
+            await bench.onLoop { socket.transport?.pauseReading() }
+            peer.close()
+            #expect(await socket.waitUntilClosed().code == .abnormalClosure)
+        }
+    }
+
+    /// epoll may report what another call has taken, or a checksum has dropped.
+    @Test func aWakeUpForNothingIsNoEnd() async throws {
+        try await withBench { bench in
+            let (socket, peer) = try await bench.connect(handler: Self.echo)
+            // EPOLLIN, which Swift does not see.
+            let isReadableEvent: UInt32 = 1
+            await bench.onLoop { (socket.transport as? ReactorTransport)?.ready(isReadableEvent) }
+            try await peer.send(WireFrame.text("a").encoded(masked: true))
+            #expect(try await peer.read(3) == [0x81, 1, 0x61])
+        }
+    }
+
+    /// It has not closed, so nothing but the write that fails tells of it.
+    @Test func aPeerThatTakesNothingMoreIsGone() async throws {
+        try await withBench { bench in
+            let (socket, peer) = try await bench.connect(handler: Self.echo)
+            peer.stopReading()
+            socket.trySend(.text("x"))
+            #expect(await socket.waitUntilClosed().code == .abnormalClosure)
+            #expect(await bench.onLoop { (socket.closeCause as? NetworkError)?.underlying is IOError })
+        }
+    }
+
     @Test func theEndOfThePeerIsTheEndOfTheConnection() async throws {
         try await withBench { bench in
             let (socket, peer) = try await bench.connect(handler: Self.echo)
@@ -113,6 +180,20 @@ import WebSocketCore
             try await peer.send(WireFrame.text("last").encoded(masked: true) + WireFrame.close(1000).encoded(masked: true))
             let answer = WireFrame.text("last").encoded(masked: false) + WireFrame.close(1000).encoded(masked: false)
             #expect(try await peer.readToEnd() == answer)
+            #expect(await socket.waitUntilClosed().isClean)
+        }
+    }
+
+    /// The system takes only a part of the last message and the close frame behind it.
+    @Test func closesOnceAllThatWaitedIsSent() async throws {
+        try await withBench { bench in
+            let (socket, peer) = try await bench.connect(sendBuffer: 4608, handler: Self.echo)
+            let message = WireFrame.binary([UInt8](repeating: 7, count: 20_000))
+            // In one read, so that the answers leave together.
+            try await peer.send(message.encoded(masked: true) + WireFrame.close(1000).encoded(masked: true))
+            await bench.until { socket.readyState != .open && (socket.transport?.bufferedBytes ?? 0) > 0 }
+            let frames = try WireFrame.all(in: try await peer.readToEnd())
+            #expect(frames == [message, .close(1000)])
             #expect(await socket.waitUntilClosed().isClean)
         }
     }
@@ -193,6 +274,36 @@ import WebSocketCore
             peer.close()
             proceed.open()
             #expect(await socket.waitUntilClosed().code == .abnormalClosure)
+        }
+    }
+
+    /// The system is asked again after a time, however often somebody looks meanwhile, and not at once because the socket has room.
+    @Test func asksOnceMoreWhereTheSystemHasNoMemory() async throws {
+        try await withBench { bench in
+            let (socket, peer) = try await bench.connect(handler: Self.echo)
+            let loop = bench.loop
+            // EPOLLOUT, which Swift does not see.
+            let isWritableEvent: UInt32 = 4
+            let (timers, isWritable) = try await withCheckedThrowingContinuation { continuation in
+                loop.execute {
+                    continuation.resume(
+                        with: Result {
+                            let transport = try #require(socket.transport as? ReactorTransport)
+                            let before = loop.timerCount
+                            for code in [ENOBUFS, ENOMEM, ENOBUFS] {
+                                transport.refused(code)
+                                transport.pauseReading()
+                                transport.resumeReading()
+                                transport.ready(isWritableEvent)
+                            }
+                            return (loop.timerCount - before, transport.isWritable)
+                        })
+                }
+            }
+            #expect(timers == 1 && !isWritable)
+            socket.trySend(.text("late"))
+            let expected = WireFrame.text("late").encoded(masked: false)
+            #expect(try await peer.read(expected.count) == expected)
         }
     }
 

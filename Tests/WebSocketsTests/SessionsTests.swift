@@ -26,7 +26,7 @@ import WebSocketCore
     private let clock = ManualTiming()
 
     private func sessions(
-        _ url: String, _ reconnect: Reconnect = Reconnect(), _ configuration: WebSocketClient.Configuration = .init()
+        _ url: String, _ reconnect: Reconnect = Reconnect(), _ configuration: WebSocketClient.Configuration = .patient
     ) -> Sessions {
         Sessions(url: url, configuration: configuration, reconnect: reconnect, timing: clock.timing)
     }

@@ -59,13 +59,19 @@ struct TestEcho: WebSocketHandler {
 }
 
 extension WebSocketServer.Configuration {
-    /// One thread, and no time for farewells.
+    /// One thread, no time for farewells, and more for handshakes than the slowest machine takes.
     static func forTests(log: LogRecorder = LogRecorder(), maxMessageSize: Int = 1 << 20) -> Self {
         var configuration = Self(threads: 1, drainTimeout: .zero, logger: log.logger)
         configuration.connection.limits = Limits(maxMessageSize: maxMessageSize)
         configuration.transport = .underTest
+        configuration.handshakeTimeout = .seconds(60)
         return configuration
     }
+}
+
+extension WebSocketClient.Configuration {
+    /// With a timeout that no machine is too slow for; it only keeps a test from hanging.
+    static let patient = Self(timeout: .seconds(60))
 }
 
 extension WebSocketServer.Transport {

@@ -17,7 +17,7 @@ import WebSocketCore
             head.yield(try await peer.upgrade("Sec-WebSocket-Protocol: b\r\n"))
             code.yield(try await peer.echo())
         } while: { server in
-            var configuration = WebSocketClient.Configuration()
+            var configuration = WebSocketClient.Configuration.patient
             configuration.headers = [.authorization: "Bearer t", .init("X-A")!: "1"]
             configuration.subprotocols = ["a", "b"]
             return try await WebSocketClient.connect(server.url + "/p/q?x=%20&y", configuration: configuration) { socket in
@@ -50,7 +50,7 @@ import WebSocketCore
             keys.withLock { $0.append(field("Sec-WebSocket-Key", in: head)) }
             try await peer.echo()
         } while: { server in
-            for _ in 0..<2 { try await WebSocketClient.connect(server.url) { _ in } }
+            for _ in 0..<2 { try await WebSocketClient.connect(server.url, configuration: .patient) { _ in } }
         }
         let seen = keys.withLock { $0 }
         #expect(seen.count == 2 && seen[0] != seen[1])
@@ -64,7 +64,9 @@ import WebSocketCore
             try await peer.upgrade()
             code.yield(try await peer.echo())
         } while: { server in
-            await #expect(throws: Mine.self) { try await WebSocketClient.connect(server.url) { _ in throw Mine() } }
+            await #expect(throws: Mine.self) {
+                try await WebSocketClient.connect(server.url, configuration: .patient) { _ in throw Mine() }
+            }
         }
         #expect(await codes.first { _ in true } == 1011)
     }
@@ -77,7 +79,7 @@ import WebSocketCore
             code.yield(try await peer.echo())
         } while: { server in
             let task = Task {
-                try await WebSocketClient.connect(server.url) { socket in
+                try await WebSocketClient.connect(server.url, configuration: .patient) { socket in
                     open.yield()
                     for try await _ in socket {}
                 }
@@ -95,7 +97,7 @@ import WebSocketCore
             try await peer.writeFrame(8, [0x03, 0xE9])
             #expect(try await peer.readFrame().payload == [0x03, 0xE9])
         } while: { server in
-            try await WebSocketClient.connect(server.url) { socket in
+            try await WebSocketClient.connect(server.url, configuration: .patient) { socket in
                 var messages: [String?] = []
                 _ = await socket.waitUntilClosed()
                 for try await message in socket { messages.append(message.text) }
@@ -115,7 +117,7 @@ import WebSocketCore
             for _ in 0..<2 { answer.yield(try await peer.readFrame().opcode) }
         } while: { server in
             let error = await #expect(throws: ConnectionClosed.self) {
-                try await WebSocketClient.connect(server.url) { socket in
+                try await WebSocketClient.connect(server.url, configuration: .patient) { socket in
                     for try await message in socket { try await socket.send(message) }
                 }
             }
@@ -130,7 +132,7 @@ import WebSocketCore
             try await peer.upgrade()
         } while: { server in
             let error = await #expect(throws: ConnectionClosed.self) {
-                try await WebSocketClient.connect(server.url) { socket in for try await _ in socket {} }
+                try await WebSocketClient.connect(server.url, configuration: .patient) { socket in for try await _ in socket {} }
             }
             #expect(error?.closure.code == .abnormalClosure)
         }
@@ -142,7 +144,7 @@ import WebSocketCore
             try await peer.upgrade()
             try await peer.echo()
         } while: { server in
-            let socket = try await WebSocketClient.connect(server.url, handler: { _ in Forwarder(message) })
+            let socket = try await WebSocketClient.connect(server.url, configuration: .patient, handler: { _ in Forwarder(message) })
             try await socket.send("one")
             #expect(await messages.first { _ in true } == .text("one"))
             socket.close()
@@ -194,7 +196,7 @@ import WebSocketCore
             // The client must leave, and not talk on.
             await peer.readToEnd()
         } while: { server in
-            await #expect(throws: HandshakeFailure.self) { try await WebSocketClient.connect(server.url) { _ in } }
+            await #expect(throws: HandshakeFailure.self) { try await WebSocketClient.connect(server.url, configuration: .patient) { _ in } }
         }
     }
 
@@ -226,7 +228,7 @@ import WebSocketCore
             try await peer.write("HTTP/1.1 \(status) x\r\nLocation: \(location)\r\nContent-Length: 0\r\n\r\n")
             await peer.readToEnd()
         } while: { server in
-            let path = try await WebSocketClient.connect(server.url + "/a") { $0.request.path }
+            let path = try await WebSocketClient.connect(server.url + "/a", configuration: .patient) { $0.request.path }
             #expect(path == "/end")
         }
         #expect(paths.withLock { $0 } == ["/a", "/b/c", "/b/c?q", "/d", "/e", "/end"])
@@ -286,11 +288,11 @@ import WebSocketCore
 
     // MARK: Helpers
 
-    private func refusal(_ url: String, _ configuration: WebSocketClient.Configuration = .init()) async -> HandshakeRefused? {
+    private func refusal(_ url: String, _ configuration: WebSocketClient.Configuration = .patient) async -> HandshakeRefused? {
         await #expect(throws: HandshakeRefused.self) { try await WebSocketClient.connect(url, configuration: configuration) { _ in } }
     }
 
-    private func connectError(_ url: String, _ configuration: WebSocketClient.Configuration = .init()) async -> ConnectError? {
+    private func connectError(_ url: String, _ configuration: WebSocketClient.Configuration = .patient) async -> ConnectError? {
         await #expect(throws: ConnectError.self) { try await WebSocketClient.connect(url, configuration: configuration) { _ in } }
     }
 }

@@ -30,7 +30,7 @@ import WebSocketCore
             }
         }
         try await withServer(configuration, routes: routes) { port, _ in
-            try await WebSocketClient.connect("ws://127.0.0.1:\(port)/") { socket in
+            try await WebSocketClient.connect("ws://127.0.0.1:\(port)/", configuration: .patient) { socket in
                 try await socket.send("x")
                 await isOver.wait()
             }
@@ -43,6 +43,7 @@ import WebSocketCore
     @Test func theServerBegins() throws {
         let bench = SocketBench()
         let closed = bench.begin { await $0.waitUntilClosed() }
+        #expect(bench.thread.openSockets.count == 1)
         try bench.socket.close(code: CloseCode(rawValue: 4001), reason: "enough")
         #expect(bench.socket.readyState == .closing)
         bench.run()
@@ -52,13 +53,17 @@ import WebSocketCore
         // §7.1.1: the server closes TCP first.
         #expect(bench.transport.isClosed)
         #expect(bench.socket.readyState == .closed)
+        #expect(bench.thread.openSockets.isEmpty)
         #expect(closed.value == Closure(code: CloseCode(rawValue: 4001), reason: "enough", initiator: .local, isClean: true))
     }
 
     @Test(arguments: [Role.server, .client]) func thePeerBegins(role: Role) throws {
         let bench = SocketBench(role: role)
         let closed = bench.begin { await $0.waitUntilClosed() }
+        let messages = bench.begin { socket in for try await _ in socket {} }
         bench.receive(.close(4002, "bye"))
+        // The messages end with the peer's close, not with TCP.
+        #expect((messages.error as? ConnectionClosed)?.closure.reason == "bye")
         #expect(try bench.frames == [.close(4002)])
         // A client leaves the end of TCP to the server.
         #expect(bench.transport.isClosed == (role == .server))
@@ -193,6 +198,48 @@ import WebSocketCore
         #expect(bench.transport.isClosed)
     }
 
+    /// The peer breaks a rule after our close has left: there is nothing left to say, so our side ends.
+    @Test func aBrokenFrameAfterOurCloseEndsOurSide() throws {
+        let bench = SocketBench()
+        bench.socket.close()
+        bench.run()
+        #expect(!bench.transport.isSendingFinished)
+        bench.receive([0xC1, 0x80, 0, 0, 0, 0])
+        #expect(try bench.frames == [.close(1000)])
+        #expect(bench.transport.isSendingFinished)
+    }
+
+    /// What the peer did comes before what that did to the network.
+    @Test func theFirstCauseIsKept() throws {
+        struct Broken: Error {}
+        let bench = SocketBench()
+        bench.receive([0xC1, 0x80, 0, 0, 0, 0])
+        bench.socket.transportFailed(Broken())
+        #expect(bench.socket.closeCause is ProtocolError)
+    }
+
+    @Test func aSlowReadersMessagesEndWhenItIsCutOff() throws {
+        var configuration = ConnectionConfiguration.quiet
+        configuration.maxSendBuffer = 1000
+        let bench = SocketBench(configuration)
+        bench.transport.stall()
+        let messages = bench.begin { socket in for try await _ in socket {} }
+        for _ in 0..<3 {
+            bench.socket.trySend(.binary([UInt8](repeating: 1, count: 100_000)))
+            bench.run()
+        }
+        #expect(bench.socket.readyState == .closing)
+        #expect((messages.error as? ConnectionClosed)?.cause is NetworkError)
+    }
+
+    /// Several threads may find at once that there is no room; the second must not take the close frame away.
+    @Test func aSlowReaderIsCutOffOnce() throws {
+        let bench = SocketBench()
+        for _ in 0..<2 { bench.socket.cutOffSlowReader() }
+        bench.run()
+        #expect(try bench.frames == [.close(1013, "reads too slowly")])
+    }
+
     @Test func theSystemsErrorIsTheCause() throws {
         struct Broken: Error {}
         let bench = SocketBench()
@@ -214,6 +261,55 @@ import WebSocketCore
             bench.receive(.close(UInt16(code)))
             #expect((messages.value != nil) == isNormal, "\(code)")
         }
+    }
+
+    /// Whoever closes with a normal code has what they wanted, whether the peer answers or not; other codes, and faults, throw.
+    @Test func theSequenceEndsOnOurOwnNormalCloseThoughThePeerNeverAnswers() throws {
+        for (code, isNormal) in [(1000, true), (1001, true), (1002, false), (4000, false)] {
+            let bench = SocketBench()
+            let messages = bench.begin { socket in for try await _ in socket {} }
+            try bench.socket.close(code: CloseCode(rawValue: UInt16(code)))
+            bench.transport.terminate()
+            bench.run()
+            #expect((messages.value != nil) == isNormal, "\(code)")
+        }
+        let bench = SocketBench()
+        let messages = bench.begin { socket in for try await _ in socket {} }
+        bench.socket.close()
+        bench.receive([0xC1, 0x80, 0, 0, 0, 0])
+        #expect((messages.error as? ConnectionClosed)?.cause is ProtocolError)
+    }
+
+    /// A program may hold a socket for long after its end.
+    @Test func aClosedSocketHoldsNothingOfItsConnection() throws {
+        weak var handler: Held?
+        let bench: SocketBench
+        do {
+            let held = Held()
+            handler = held
+            bench = SocketBench(handler: held)
+        }
+        #expect(handler != nil)
+        let gate = Gate()
+        bench.receive(WireFrame(opcode: 2, payload: [1, 2, 3], isFinal: false))
+        #expect(bench.socket.assembly != nil)
+        bench.begin { socket in
+            try await socket.sendMessage(.text) { writer in
+                try await writer.write("a")
+                await gate.wait()
+            }
+        }
+        bench.begin { try await $0.send("held back") }
+        #expect(bench.socket.bufferedAmount > 0)
+        bench.socket.terminate()
+        bench.run()
+        #expect(handler == nil && bench.socket.assembly == nil && bench.socket.bufferedAmount == 0)
+        gate.open()
+        bench.run()
+    }
+
+    private final class Held: WebSocketHandler {
+        func received(_ message: Message, from socket: WebSocket) {}
     }
 
     @Test func theHandlerIsToldOnceAndLast() throws {

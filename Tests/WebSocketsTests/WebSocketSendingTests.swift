@@ -86,7 +86,7 @@ import WebSocketCore
             }
         }
         try await withServer(configuration, routes: routes) { port, _ in
-            try await WebSocketClient.connect("ws://127.0.0.1:\(port)/") { socket in
+            try await WebSocketClient.connect("ws://127.0.0.1:\(port)/", configuration: .patient) { socket in
                 var sizes: [Int] = []
                 for try await message in socket { sizes.append(message.payload.readableBytes) }
                 #expect(sizes == [5000, 4])
