@@ -106,7 +106,8 @@ let package = Package(
         ),
         .testTarget(
             name: "WebSocketCoreTests",
-            dependencies: ["TestSupport", "WebSocketCore"],
+            // WebSocketDeflate for the fuzz targets alone, which stand here with their corpora.
+            dependencies: ["TestSupport", "WebSocketCore", "WebSocketDeflate"],
             swiftSettings: settings
         ),
         .testTarget(

@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// Fuzzing of WebSocketCore. A package of its own, so that the library's users and its main build never see it; Scripts/fuzz builds it
+// Fuzzing of WebSocketCore and WebSocketDeflate. A package of its own, so that the library's users and its main build never see it; Scripts/fuzz builds it
 // with the sanitizers and links libFuzzer.
 let package = Package(
     name: "fuzz",
@@ -15,6 +15,7 @@ let package = Package(
             name: "Fuzz",
             dependencies: [
                 .product(name: "WebSocketCore", package: "duplex"),
+                .product(name: "WebSocketDeflate", package: "duplex"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
             ],
             swiftSettings: [

@@ -17,6 +17,10 @@ enum FuzzTarget: String, CaseIterable, Sendable {
     case frames
     /// A whole connection, cut in pieces and in one.
     case connection
+    /// Compressed messages, and compressing.
+    case inflate
+    /// The negotiation of compression.
+    case deflateParameters = "deflate-parameters"
 
     /// Tries one input.
     ///
@@ -28,6 +32,8 @@ enum FuzzTarget: String, CaseIterable, Sendable {
         case .headers: try HeadersCheck.run(&input)
         case .frames: try FramesCheck.run(&input)
         case .connection: try ConnectionCheck.run(&input)
+        case .inflate: try InflateCheck.run(&input)
+        case .deflateParameters: try DeflateParametersCheck.run(&input)
         }
     }
 }
