@@ -345,7 +345,8 @@ async def test_a_compressed_message_of_nothing(servers, how, payload):
 async def test_two_connections_that_take_turns_see_nothing_of_each_other(start_server):
     # One thread: the two share one decompressor.
     server = start_server("--threads", 1)
-    async with raw.connected(server.port, "/echo", "permessage-deflate") as one, raw.connected(server.port, "/echo", "permessage-deflate") as other:
+    both = [raw.connected(server.port, "/echo", "permessage-deflate") for _ in range(2)]
+    async with both[0] as one, both[1] as other:
         assert one.extensions == other.extensions == NOTHING_KEPT
         secret = b"the secret of the one " * 3
         await one.send(TEXT, deflated(secret), rsv1=True)

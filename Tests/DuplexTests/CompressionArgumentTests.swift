@@ -12,8 +12,8 @@ struct CompressionArgumentTests {
     }
 
     @Test(arguments: [
-        "", "on", "Shared", "shared:1:1", "dedicated:", "dedicated:12", "dedicated:8:5", "dedicated:16:5", "dedicated:12:0", "dedicated:12:10",
-        "dedicated:12:5:1", "dedicated::",
+        "", "on", "Shared", "shared:1:1", "dedicated:", "dedicated:12", "dedicated:8:5", "dedicated:16:5", "dedicated:12:0",
+        "dedicated:12:10", "dedicated:12:5:1", "dedicated::",
     ]) func refusesTheRest(text: String) {
         #expect(CompressionArgument(argument: text) == nil)
     }
