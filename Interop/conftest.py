@@ -1,9 +1,12 @@
-"""What every interoperation test stands on: the program under test, servers and clients started from it, and a certificate."""
+"""What every interoperation test stands on: the program under test, servers and clients started from it, a certificate, a browser."""
 
+import os
+import shutil
 import ssl
 
 import certificates
 import pytest
+from playwright.sync_api import sync_playwright
 from programs import Program, Server, Terminal
 
 from harness import Trouble, program
@@ -105,3 +108,17 @@ def serving(certificate):
 def tls_flags(certificate):
     """What makes `duplex serve` speak wss."""
     return ["--tls-certificate", certificate.cert, "--tls-key", certificate.key]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, without a page."""
+    # A module's lifetime and not the session's: while Playwright runs, no other test could start an event loop.
+    names = [os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome"]
+    path = next((found for name in names if name and (found := shutil.which(name))), None)
+    if path is None:
+        pytest.fail("no Chromium here: run Scripts/install-chromium, or set CHROMIUM to its path")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()

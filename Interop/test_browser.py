@@ -6,31 +6,16 @@ every wait here is an `expect` on what the page shows.
 
 import datetime
 import json
-import os
 import re
-import shutil
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 ALL_OPEN = "Three sockets open, one port"
 # A draining server may spread its closes, and the page waits between attempts: generous, since a wait ends when the thing is seen.
 PATIENCE = 45_000
 HOSTILE = "<img src=x onerror=alert(1)>"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    # A module's lifetime and not the session's: while Playwright runs, no other test could start an event loop.
-    names = [os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome"]
-    path = next((found for name in names if name and (found := shutil.which(name))), None)
-    if path is None:
-        pytest.fail("no Chromium here: run Scripts/install-chromium, or set CHROMIUM to its path")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

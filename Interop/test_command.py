@@ -199,8 +199,8 @@ def test_help_says_what_the_flags_are(run):
     assert whole.wait() == 0
     assert "serve" in whole.out.text and "connect" in whole.out.text
     flags = {
-        "serve": "host port threads tls-certificate tls-key max-message-size max-connections allow-origin transport log-level",
-        "connect": "header subprotocol ca-certificate insecure binary ping wait log-level",
+        "serve": "host port threads tls-certificate tls-key max-message-size max-connections allow-origin transport compression log-level",
+        "connect": "header subprotocol ca-certificate insecure binary ping wait compression log-level",
     }
     for name, expected in flags.items():
         for form in ([name, "--help"], ["help", name]):

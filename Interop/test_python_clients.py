@@ -217,16 +217,6 @@ async def test_a_subprotocol_the_server_does_not_speak_is_not_agreed_on(echo_ser
         assert socket.protocol is None
 
 
-async def test_compression_is_offered_and_left_out(echo_server):
-    # RFC 7692 is not supported yet: the offer, which both libraries make, is declined and the connection works.
-    async with client(echo_server.ws + "/echo", compression="deflate") as socket:
-        assert "Sec-WebSocket-Extensions" not in socket.response.headers
-    async with aiohttp_client(echo_server.ws + "/echo", compress=15) as socket:
-        assert not socket.compress
-        await socket.send_str("plain")
-        assert await socket.receive_str() == "plain"
-
-
 async def test_a_page_of_another_origin_is_refused(start_server):
     server = start_server("--allow-origin", "https://friend.example")
     for origin in (None, server.base, "https://friend.example"):

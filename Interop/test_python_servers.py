@@ -386,7 +386,7 @@ async def test_a_connection_that_breaks_is_1006(connect):
 
 BAD_FRAMES = [
     (b"\x81\x85\x00\x00\x00\x00hello", 1002, "a masked frame"),
-    (b"\xc1\x00", 1002, "a reserved bit"),
+    (b"\xa1\x00", 1002, "a reserved bit"),
     (b"\x83\x00", 1002, "a reserved opcode"),
     (b"\x81\x01\xff", 1007, "text that is not UTF-8"),
     (b"\x80\x01a", 1002, "a continuation of nothing"),
