@@ -9,7 +9,8 @@ extension HTTPServerHandler {
     /// the WebSocket's first bytes.
     func handOver(_ context: ChannelHandlerContext, _ accepted: Accepted) -> Bool {
         #if os(Linux)
-        guard let reactors, let descriptor = duplicate(context) else { return false }
+        // What NIO has not sent yet would be lost.
+        guard let reactors, context.channel.isFlushed, let descriptor = duplicate(context) else { return false }
         var bytes = ByteBuffer()
         while let more = leftOver.next() { bytes.writeImmutableBuffer(more) }
         // Shutting down waits for what is under way, and so is the connection until the reactor has it.
@@ -28,4 +29,9 @@ extension HTTPServerHandler {
         return number.flatMap { $0 }.flatMap { OwnedDescriptor(duplicating: $0) }
     }
     #endif
+}
+
+extension Channel {
+    /// Whether all that was written has reached the system; called on the channel's thread.
+    fileprivate var isFlushed: Bool { (try? syncOptions?.getOption(.bufferedWritableBytes)) == 0 }
 }

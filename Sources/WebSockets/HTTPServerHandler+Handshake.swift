@@ -93,11 +93,6 @@ extension HTTPServerHandler {
         guard let context else { return }
         state = .upgrading
         cancelDeadline()
-        let headers = HTTPHeaders(response.headerFields)
-        let head = HTTPResponseHead(version: .http1_1, status: .switchingProtocols, headers: headers)
-        let sent = context.eventLoop.makePromise(of: Void.self)
-        context.write(wrapOutboundOut(.head(head)), promise: nil)
-        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: sent)
         let settled = WebSocket.Handshake(
             request: request.head, parameters: request.parameters, subprotocol: response.headerFields[.secWebSocketProtocol],
             deflate: deflate, remoteAddress: request.remoteAddress, logger: server.logger)
@@ -107,24 +102,35 @@ extension HTTPServerHandler {
                 settled, role: .server, configuration: settings, thread: thread,
                 inbox: usesInbox ? Inbox(limit: settings.maxUnreadBytes) : nil)
         }
-        leave(context, after: sent.futureResult, Accepted(makeSocket: makeSocket, makeHandler: makeHandler))
+        leave(context, Accepted(makeSocket: makeSocket, makeHandler: makeHandler, answer: Self.bytes(response)))
+    }
+
+    /// The 101 as it is sent; `ServerHandshake` has seen to it that no value holds a line break.
+    private static func bytes(_ response: HTTPResponse) -> ByteBuffer {
+        var bytes = ByteBuffer(string: "HTTP/1.1 101 Switching Protocols\r\n")
+        for field in response.headerFields { bytes.writeString("\(field.name.rawName): \(field.value)\r\n") }
+        bytes.writeString("\r\n")
+        return bytes
     }
 
     /// What becomes of the connection.
     struct Accepted: Sendable {
         let makeSocket: @Sendable (EventThread) -> WebSocket
         let makeHandler: MakeHandler
+        /// The 101. It is sent once the handler has been told: a client that knows of its connection is on every list that the handler
+        /// puts it on.
+        let answer: ByteBuffer
     }
 
-    /// Takes the HTTP handlers out of the pipeline, once the answer is sent.
-    private func leave(_ context: ChannelHandlerContext, after sent: EventLoopFuture<Void>, _ accepted: Accepted) {
+    /// Takes the HTTP handlers out of the pipeline.
+    private func leave(_ context: ChannelHandlerContext, _ accepted: Accepted) {
         gate.close()
         let pipeline = context.pipeline.syncOperations
         guard let encoder = try? pipeline.handler(type: HTTPResponseEncoder.self),
             let queue = try? pipeline.handler(type: HTTPServerPipelineHandler.self),
             let decoder = try? pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self)
         else { return close() }
-        sent.assumeIsolated().flatMap { pipeline.removeHandler(encoder) }
+        pipeline.removeHandler(encoder).assumeIsolated()
             .flatMap { pipeline.removeHandler(queue) }
             .flatMap { pipeline.removeHandler(decoder) }
             .whenComplete { _ in
@@ -138,7 +144,9 @@ extension HTTPServerHandler {
         let pipeline = context.pipeline.syncOperations
         let socket = accepted.makeSocket(thread)
         let transport = NIOTransport(socket: socket, handler: accepted.makeHandler(socket))
+        context.channel.write(accepted.answer, promise: nil)
         guard (try? pipeline.addHandler(transport)) != nil else { return close() }
+        context.flush()
         // Before the first messages: they may be more than the connection takes, and it stops reading then.
         Self.setReading(true, context.channel)
         while let bytes = leftOver.next() { context.fireChannelRead(wrapInboundOut(bytes)) }

@@ -48,13 +48,16 @@ final class ReactorTransport: Transport {
 
     private var number: Int32 { descriptor?.number ?? -1 }
 
-    /// Begins; what had been read already comes first.
-    func start(_ handler: any WebSocketHandler, leftOver: ByteBuffer) {
+    /// Begins: the handler is told, the handshake answered, and then comes what had been read already.
+    func start(_ handler: any WebSocketHandler, answer: ByteBuffer, leftOver: ByteBuffer) {
         guard loop.add(self, number) else {
             socket.logger.warning("a connection is dropped: epoll can not watch it: \(String(cString: strerror(errno)))")
             return
         }
+        write(.shared(answer))
         socket.start(transport: self, handler: handler)
+        // What the handler says leaves with it.
+        if !socket.isDirty { flush() }
         guard leftOver.readableBytes > 0 else { return }
         thread.beginTurn()
         socket.receive(leftOver)

@@ -47,7 +47,7 @@ final class Reactors: Sendable {
             guard let descriptor = box.withLock({ $0.take() }) else { return }
             let socket = accepted.makeSocket(thread)
             let transport = ReactorTransport(socket: socket, descriptor: descriptor, slot: slot, loop: loop)
-            thread.inTurn { transport.start(accepted.makeHandler(socket), leftOver: leftOver) }
+            thread.inTurn { transport.start(accepted.makeHandler(socket), answer: accepted.answer, leftOver: leftOver) }
             if core.isDraining { socket.beginClose(.goingAway, "the server shuts down") }
             core.requestEnded()
         }

@@ -4,6 +4,7 @@ import HTTPTypes
 import NIOCore
 import NIOEmbedded
 import NIOHTTP1
+import Synchronization
 import Testing
 
 @testable import WebSockets
@@ -53,6 +54,27 @@ import Testing
         channel.embeddedEventLoop.run()
         #expect(!channel.isActive)
         #expect(log.shown.map(\.text) == ["refused: what follows the handshake was read as HTTP"])
+    }
+
+    /// A client that has its answer is on every list that the handler puts it on.
+    @Test func theHandlerIsToldBeforeTheClient() throws {
+        let channels = Mutex<EmbeddedChannel?>(nil)
+        let seen = Mutex<[String?]>([])
+        let sent = { @Sendable () -> String? in
+            (try? channels.withLock { $0 }?.readOutbound(as: ByteBuffer.self)).flatMap { $0 }.map { String(buffer: $0) }
+        }
+        let channel = try connection(
+            .init(),
+            Route("/") { _ in
+                .accept(
+                    { _ in ClosureHandler(whenOpened: { _ in seen.withLock { $0.append(sent()) } }) }, usesInbox: false, subprotocol: nil,
+                    headerFields: [:], compression: nil)
+            })
+        channels.withLock { $0 = channel }
+        try channel.writeInbound(ByteBuffer(string: RawClient.handshake("/")))
+        channel.embeddedEventLoop.run()
+        #expect(seen.withLock { $0 } == [nil])
+        #expect(sent()?.hasPrefix("HTTP/1.1 101 Switching Protocols\r\n") == true)
     }
 
     // MARK: Deadlines, on a clock of the test's own

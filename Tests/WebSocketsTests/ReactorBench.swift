@@ -29,7 +29,8 @@ final class ReactorBench: Sendable {
     ///
     /// - Parameter sendBuffer: how many bytes the system takes that the peer has not read, roughly.
     func connect(
-        _ configuration: ConnectionConfiguration = .quiet, leftOver: [UInt8] = [], usesInbox: Bool = false, slot: ConnectionSlot? = nil,
+        _ configuration: ConnectionConfiguration = .quiet, answer: String = "", leftOver: [UInt8] = [], usesInbox: Bool = false,
+        slot: ConnectionSlot? = nil,
         sendBuffer: Int32? = nil,
         handler: @escaping @Sendable (WebSocket) -> any WebSocketHandler
     ) async throws -> (socket: WebSocket, peer: BlockingPeer) {
@@ -47,7 +48,9 @@ final class ReactorBench: Sendable {
                 let inbox = usesInbox ? Inbox(limit: configuration.maxUnreadBytes) : nil
                 let socket = WebSocket(.test, role: .server, configuration: configuration, thread: thread, inbox: inbox)
                 let transport = ReactorTransport(socket: socket, descriptor: descriptor, slot: slot, loop: loop)
-                thread.inTurn { transport.start(handler(socket), leftOver: ByteBuffer(bytes: leftOver)) }
+                thread.inTurn {
+                    transport.start(handler(socket), answer: ByteBuffer(string: answer), leftOver: ByteBuffer(bytes: leftOver))
+                }
                 continuation.resume(returning: socket)
             }
         }

@@ -4,6 +4,7 @@
 
 import Glibc
 import NIOCore
+import Synchronization
 import Testing
 import WebSocketCore
 
@@ -32,6 +33,22 @@ import WebSocketCore
                 try await peer.send(Array(bytes[cut...]))
                 #expect(try await peer.read(answer.count) == answer, "cut at \(cut)")
             }
+        }
+    }
+
+    /// A client that has its answer is on every list that the handler puts it on.
+    @Test(arguments: [false, true]) func theHandlerIsToldBeforeTheClient(greets: Bool) async throws {
+        try await withBench { bench in
+            let waiting = Mutex(0)
+            let (_, peer) = try await bench.connect(answer: "101") { _ in
+                ClosureHandler(whenOpened: { socket in
+                    waiting.withLock { $0 = socket.transport?.bufferedBytes ?? 0 }
+                    if greets { socket.trySend(.text("hello")) }
+                })
+            }
+            let seen = Array("101".utf8) + (greets ? WireFrame.text("hello").encoded(masked: false) : [])
+            #expect(try await peer.read(seen.count) == seen)
+            #expect(waiting.withLock { $0 } == 3)
         }
     }
 
