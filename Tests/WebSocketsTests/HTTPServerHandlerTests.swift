@@ -50,7 +50,7 @@ import Testing
             log, Route("/") { _ in .accept({ _ in TestEcho() }, usesInbox: false, subprotocol: nil, headerFields: [:], compression: nil) })
         let pipeline = channel.pipeline.syncOperations
         try pipeline.addHandler(Intruder(), position: .before(pipeline.handler(type: HTTPServerHandler.self)))
-        try channel.writeInbound(ByteBuffer(string: RawClient.handshake("/")))
+        try channel.writeInbound(ByteBuffer(string: RawClient.handshake("/") + "behind"))
         channel.embeddedEventLoop.run()
         #expect(!channel.isActive)
         #expect(log.shown.map(\.text) == ["refused: what follows the handshake was read as HTTP"])
@@ -170,15 +170,15 @@ import Testing
     }
 }
 
-/// Passes on another request as soon as there is an answer.
-private final class Intruder: ChannelDuplexHandler {
-    typealias InboundIn = HTTPServerRequestPart
+/// Passes on another request in the place of what follows the first one's head and end.
+private final class Intruder: ChannelInboundHandler {
+    typealias InboundIn = NIOAny
     typealias InboundOut = HTTPServerRequestPart
-    typealias OutboundIn = HTTPServerResponsePart
+    private var reads = 0
 
-    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        context.write(data, promise: promise)
-        guard case .end = unwrapOutboundIn(data) else { return }
-        context.fireChannelRead(wrapInboundOut(.head(.init(version: .http1_1, method: .GET, uri: "/"))))
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        reads += 1
+        let intrusion = HTTPServerRequestPart.head(.init(version: .http1_1, method: .GET, uri: "/"))
+        context.fireChannelRead(reads == 3 ? wrapInboundOut(intrusion) : data)
     }
 }
