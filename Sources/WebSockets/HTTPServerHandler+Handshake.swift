@@ -146,6 +146,8 @@ extension HTTPServerHandler {
         let transport = NIOTransport(socket: socket, handler: accepted.makeHandler(socket))
         context.channel.write(accepted.answer, promise: nil)
         guard (try? pipeline.addHandler(transport)) != nil else { return close() }
+        // A closure that awaits messages begins here.
+        thread.runWokenTasks()
         context.flush()
         // Before the first messages: they may be more than the connection takes, and it stops reading then.
         Self.setReading(true, context.channel)

@@ -56,6 +56,8 @@ final class ReactorTransport: Transport {
         }
         write(.shared(answer))
         socket.start(transport: self, handler: handler)
+        // A closure that awaits messages begins here.
+        thread.runWokenTasks()
         // What the handler says leaves with it.
         if !socket.isDirty { flush() }
         guard leftOver.readableBytes > 0 else { return }

@@ -8,7 +8,7 @@ public import WebSocketCore
 /// waits meanwhile. What a call sends leaves together, in one write, when all that arrived with it has been handled. For code
 /// that awaits, take a handler closure and `for try await message in socket` instead; it runs on the same thread.
 public protocol WebSocketHandler {
-    /// The handshake is done.
+    /// The handshake is done; the client learns of it after this call.
     func opened(_ socket: WebSocket)
     /// A whole message has arrived.
     func received(_ message: Message, from socket: WebSocket)

@@ -33,7 +33,7 @@ public final class WebSocketServer: Service, Sendable {
     /// Serves WebSockets at a path with a closure that awaits messages; returning closes with 1000, throwing with 1011.
     ///
     /// The closure runs on the connection's own thread: it must not block. The first subprotocol of these that the client offers
-    /// too is chosen.
+    /// too is chosen. When the client learns that it is connected, the closure has begun and come to its first wait.
     ///
     /// - Parameter path: segments, where `{name}` stands for any one: `/chat/{room}`; see `WebSocket.parameters`.
     public func webSocket(

@@ -52,6 +52,19 @@ import WebSocketCore
         }
     }
 
+    @Test func aClosureBeginsBeforeTheClientIsTold() async throws {
+        try await withBench { bench in
+            let (waiting, seen) = AsyncStream<Int?>.makeStream()
+            let (_, peer) = try await bench.connect(answer: "101", usesInbox: true) { _ in
+                AsyncHandler { socket in
+                    Task(executorPreference: socket.thread) { seen.yield(socket.transport?.bufferedBytes) }
+                }
+            }
+            #expect(try await peer.read(3) == Array("101".utf8))
+            #expect(await waiting.first { _ in true } == 3)
+        }
+    }
+
     @Test func whatWasReadWithTheHandshakeComesFirst() async throws {
         try await withBench { bench in
             let first = WireFrame.text("first").encoded(masked: true)
