@@ -113,7 +113,7 @@ import WebSocketDeflate
         var configuration = WebSocketServer.Configuration.forTests()
         configuration.connection.compression = server
         try await withServer(configuration) { port, _ in
-            var configuration = WebSocketClient.Configuration()
+            var configuration = WebSocketClient.Configuration.patient
             configuration.connection.compression = client
             let text = String(repeating: "{\"id\": 12345, \"text\": \"grüße\"}", count: 3000)
             let messages = [text, "", "short", text, String(text.prefix(2000))].flatMap { [Message.text($0), .binary(Array($0.utf8))] }

@@ -108,7 +108,7 @@ import Testing
             try await peer.echo()
         } while: { server in
             let configuration = WebSocketClient.Configuration(
-                tls: .init(roots: .pem(authority.root)), proxy: .http(host: "127.0.0.1", port: server.port))
+                tls: .init(roots: .pem(authority.root)), proxy: .http(host: "127.0.0.1", port: server.port), timeout: .seconds(60))
             let text = try await WebSocketClient.connect("wss://example.com/", configuration: configuration) { socket in
                 try await socket.send("secret")
                 for try await message in socket { return message.text }

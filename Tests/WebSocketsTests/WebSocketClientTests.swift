@@ -242,7 +242,7 @@ import WebSocketCore
             try await peer.write("HTTP/1.1 302 x\r\nLocation: /\r\n\r\n")
             await peer.readToEnd()
         } while: { server in
-            let error = await connectError(server.url, .init(maxRedirects: 3))
+            let error = await connectError(server.url, .init(timeout: .seconds(60), maxRedirects: 3))
             #expect(error?.kind == .redirect)
             #expect(error?.description.contains("over 3 redirects (maxRedirects)") == true)
         }
@@ -255,7 +255,7 @@ import WebSocketCore
             try await peer.write("HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 1\r\n\r\nx")
             await peer.readToEnd()
         } while: { server in
-            let refusal = await refusal(server.url, .init(maxRedirects: 0))
+            let refusal = await refusal(server.url, .init(timeout: .seconds(60), maxRedirects: 0))
             #expect(refusal?.response.status == .found)
             #expect(refusal.map { String(buffer: $0.body) } == "x")
         }
@@ -273,7 +273,7 @@ import WebSocketCore
                 await peer.readToEnd()
             } while: { server in
                 let url = "ws://user:pass@127.0.0.1:\(server.port)/"
-                try await WebSocketClient.connect(url, configuration: .init(headers: [.cookie: "c=1"])) { _ in }
+                try await WebSocketClient.connect(url, configuration: .init(headers: [.cookie: "c=1"], timeout: .seconds(60))) { _ in }
             }
         }
         var sent = heads.makeAsyncIterator()
