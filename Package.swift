@@ -12,6 +12,7 @@ let package = Package(
     name: "duplex",
     platforms: [.macOS(.v15)],
     products: [
+        .library(name: "PubSub", targets: ["PubSub"]),
         .library(name: "WebSocketCore", targets: ["WebSocketCore"]),
         .library(name: "WebSocketDeflate", targets: ["WebSocketDeflate"]),
         .library(name: "WebSockets", targets: ["WebSockets"]),
@@ -40,6 +41,14 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        .target(
+            name: "PubSub",
+            dependencies: [
+                .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            swiftSettings: settings
+        ),
         .target(name: "CDuplexLinux"),
         .systemLibrary(name: "CDuplexZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"]), .yum(["zlib-devel"])]),
         .target(name: "WebSocketDeflate", dependencies: ["CDuplexZlib", "WebSocketCore"], swiftSettings: settings),
@@ -47,6 +56,7 @@ let package = Package(
             name: "WebSockets",
             dependencies: [
                 .target(name: "CDuplexLinux", condition: .when(platforms: [.linux])),
+                "PubSub",
                 "WebSocketCore",
                 "WebSocketDeflate",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -70,6 +80,7 @@ let package = Package(
         .executableTarget(
             name: "duplex",
             dependencies: [
+                "PubSub",
                 "WebSocketCore",
                 "WebSocketDeflate",
                 "WebSockets",
@@ -105,6 +116,11 @@ let package = Package(
             swiftSettings: settings
         ),
         .testTarget(
+            name: "PubSubTests",
+            dependencies: ["PubSub", "TestSupport", .product(name: "NIOCore", package: "swift-nio")],
+            swiftSettings: settings
+        ),
+        .testTarget(
             name: "WebSocketCoreTests",
             // WebSocketDeflate for the fuzz targets alone, which stand here with their corpora.
             dependencies: ["TestSupport", "WebSocketCore", "WebSocketDeflate"],
@@ -118,6 +134,7 @@ let package = Package(
         .testTarget(
             name: "WebSocketsTests",
             dependencies: [
+                "PubSub",
                 "TestSupport",
                 "WebSocketCore",
                 "WebSocketDeflate",

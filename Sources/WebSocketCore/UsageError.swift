@@ -37,4 +37,10 @@ extension UsageError.Rule {
         text: "the messages of this WebSocket go to its callback handler: register a closure to await them instead")
     /// A second consumer of the messages of one connection.
     public static let concurrentIteration = Self(text: "the messages of a WebSocket can be awaited by one task at a time")
+    /// A subscription on a client.
+    public static let topicsOfClient = Self(text: "a client has no topics: subscribe where the server has accepted the connection")
+    /// More subscriptions than a connection may have.
+    public static let tooManyTopics = Self(text: "the connection has too many subscriptions (limit maxTopics)")
+    /// A topic's name, or a pattern, that is too long.
+    public static let topicTooLong = Self(text: "the topic's name is too long (limit maxTopicLength)")
 }

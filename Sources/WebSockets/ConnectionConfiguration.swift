@@ -1,5 +1,6 @@
 // What one connection may take, and how long it may take: the defaults and their reasons.
 
+public import PubSub
 public import WebSocketCore
 public import WebSocketDeflate
 
@@ -36,11 +37,20 @@ public struct ConnectionConfiguration: Sendable {
     /// most, and a reader that keeps up on average is not cut off for a stutter.
     public var maxSendBuffer: Int
 
+    /// What becomes of a topic's messages when the peer reads too slowly, unless its subscription says otherwise: the connection is
+    /// closed, so that nobody misses something unknowingly.
+    public var whenSlow: SlowConsumerPolicy
+    /// How many topics and patterns a connection may subscribe to: 1,000, a dashboard's worth.
+    public var maxTopics: Int
+    /// How long a topic's name or a pattern may be, in bytes: 256, as clients often have a say in them.
+    public var maxTopicLength: Int
+
     /// Makes a configuration.
     public init(
         limits: Limits = Limits(), compression: Compression = .shared, keepalive: Keepalive? = Keepalive(),
         closeTimeout: Duration = .seconds(5),
-        maxUnreadBytes: Int = 65_536, sendHighWaterMark: Int = 262_144, maxSendBuffer: Int = 4_194_304
+        maxUnreadBytes: Int = 65_536, sendHighWaterMark: Int = 262_144, maxSendBuffer: Int = 4_194_304,
+        whenSlow: SlowConsumerPolicy = .close, maxTopics: Int = 1000, maxTopicLength: Int = 256
     ) {
         self.limits = limits
         self.compression = compression
@@ -49,5 +59,8 @@ public struct ConnectionConfiguration: Sendable {
         self.maxUnreadBytes = maxUnreadBytes
         self.sendHighWaterMark = sendHighWaterMark
         self.maxSendBuffer = maxSendBuffer
+        self.whenSlow = whenSlow
+        self.maxTopics = maxTopics
+        self.maxTopicLength = maxTopicLength
     }
 }

@@ -112,6 +112,9 @@ final class MessageCodec {
         self.shared = shared
     }
 
+    /// What the bytes of a message depend on that is compressed by itself.
+    var key: CompressedFrames.Key { .init(level: agreement.compression.level, windowBits: agreement.sentWindowBits) }
+
     /// Whether a message is to be compressed.
     func takes(_ message: Message) -> Bool {
         switch message.compression {

@@ -32,6 +32,10 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
     @exclusivity(unchecked) private var frameBuffers: [FrameBuffer] = []
     @exclusivity(unchecked) private var readBuffer: ByteBuffer?
     @exclusivity(unchecked) private var writeBuffer: ByteBuffer?
+    /// The subscribers among the connections; nil on a client. Not changed after `init`.
+    private(set) var topics: ThreadTopics?
+    /// Whether messages to a topic have been collected.
+    @exclusivity(unchecked) var hasBurst = false
     /// Bytes that connections want to write at the end of the turn.
     @exclusivity(unchecked) var pendingBytes = 0
 
@@ -45,16 +49,18 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
     private static let maxSpares = 128
     private static let readBufferCapacity = 65_536
 
-    init(loop: any ThreadLoop, statistics: Statistics) {
+    /// - Parameter broker: the topics that this thread's connections may subscribe to.
+    init(loop: any ThreadLoop, statistics: Statistics, broker: TopicBroker? = nil) {
         self.loop = loop
         #if os(Linux)
         reactor = loop as? ReactorLoop
         #endif
         self.statistics = statistics
+        topics = broker.map { ThreadTopics(broker: $0, thread: self) }
     }
 
-    convenience init(eventLoop: any EventLoop, statistics: Statistics) {
-        self.init(loop: NIOLoop(eventLoop), statistics: statistics)
+    convenience init(eventLoop: any EventLoop, statistics: Statistics, broker: TopicBroker? = nil) {
+        self.init(loop: NIOLoop(eventLoop), statistics: statistics, broker: broker)
     }
 
     /// Whether the caller runs on this thread.
@@ -109,7 +115,7 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
         isInTurn = false
         clock = nil
         // What flushing woke, or was too much for this turn, is for the next one, after another look at the sockets.
-        if !jobs.isEmpty || !dirty.isEmpty { scheduleTurn() }
+        if !jobs.isEmpty || !dirty.isEmpty || hasBurst { scheduleTurn() }
     }
 
     /// Does something as part of a turn.
@@ -171,6 +177,7 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
 
     private func flushDirty() {
         pendingBytes = 0
+        if hasBurst { topics?.write() }
         // Flushing may wake tasks and make other connections dirty; those are for the next turn.
         swap(&dirty, &flushing)
         for socket in flushing { socket.flush() }

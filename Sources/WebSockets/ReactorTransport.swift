@@ -134,6 +134,18 @@ final class ReactorTransport: Transport {
         bufferedBytes += piece.count
     }
 
+    func writeAndFlush(_ bytes: ByteBuffer) {
+        var result = 0
+        if backlog.isEmpty && !isBlocked && descriptor != nil && ending == .none {
+            result = bytes.withUnsafeReadableBytes { send(number, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            if result == bytes.readableBytes { return }
+        }
+        write(.shared(bytes))
+        if result > 0 { took(result) }
+        // Asks again, and is told why the system took less.
+        flush()
+    }
+
     func flush() {
         while !isBlocked && !backlog.isEmpty && descriptor != nil {
             let result = backlog.count == 1 ? sendOne() : sendMany()

@@ -26,7 +26,7 @@ final class Reactors: Sendable {
             core.logger.warning("SwiftNIO serves the WebSockets: there are no descriptors left for epoll")
             return nil
         }
-        threads = loops.map { EventThread(loop: $0, statistics: core.statistics) }
+        threads = loops.map { EventThread(loop: $0, statistics: core.statistics, broker: core.broker) }
         pool = NIOThreadPool(numberOfThreads: count)
         self.core = core
         pool.start()

@@ -40,7 +40,7 @@ struct Route: Sendable {
     }
 
     /// The text with `%XX` decoded; nil if that is malformed, not UTF-8, or holds a control character.
-    private static func percentDecoded(_ text: Substring) -> String? {
+    static func percentDecoded(_ text: Substring) -> String? {
         var bytes: [UInt8] = []
         var rest = text.utf8[...]
         while let byte = rest.popFirst() {

@@ -1,6 +1,7 @@
 // What a server allows before and around its connections: the defaults and their reasons.
 
 public import Logging
+public import PubSub
 public import WebSocketCore
 
 extension WebSocketServer {
@@ -38,6 +39,8 @@ extension WebSocketServer {
         public var maxHeaderBytes: Int
         /// The most bytes of a request's body: 1 MiB, as a message. More get 413.
         public var maxBodyBytes: Int
+        /// What carries publications to other nodes; nil for a server by itself.
+        public var backplane: (any Backplane)?
         /// What moves the bytes of WebSockets.
         public var transport: Transport
         /// Where refusals (info), connections (debug) and faults go.
@@ -48,8 +51,8 @@ extension WebSocketServer {
             connection: ConnectionConfiguration = ConnectionConfiguration(), tls: ServerTLS? = nil, allowedOrigins: Set<Origin> = [],
             threads: Int = defaultThreads, maxConnections: Int? = nil, handshakeTimeout: Duration = .seconds(10),
             responseTimeout: Duration = .seconds(30), drainTimeout: Duration = .seconds(30), maxHeaderFields: Int = 100,
-            maxHeaderBytes: Int = 16_384, maxBodyBytes: Int = 1 << 20, transport: Transport = .automatic,
-            logger: Logger = Logger(label: "duplex")
+            maxHeaderBytes: Int = 16_384, maxBodyBytes: Int = 1 << 20, backplane: (any Backplane)? = nil,
+            transport: Transport = .automatic, logger: Logger = Logger(label: "duplex")
         ) {
             self.connection = connection
             self.tls = tls
@@ -62,6 +65,7 @@ extension WebSocketServer {
             self.maxHeaderFields = maxHeaderFields
             self.maxHeaderBytes = maxHeaderBytes
             self.maxBodyBytes = maxBodyBytes
+            self.backplane = backplane
             self.transport = transport
             self.logger = logger
         }

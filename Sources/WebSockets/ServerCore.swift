@@ -19,7 +19,12 @@ final class ServerCore: Sendable {
     private let connections = Atomic<Int>(0)
     private let requests = Atomic<Int>(0)
 
-    init(_ configuration: WebSocketServer.Configuration) { self.configuration = configuration }
+    let broker: TopicBroker
+
+    init(_ configuration: WebSocketServer.Configuration) {
+        self.configuration = configuration
+        broker = TopicBroker(backplane: configuration.backplane)
+    }
 
     var logger: Logger { configuration.logger }
     var isSecure: Bool { configuration.tls != nil }

@@ -21,6 +21,19 @@ public struct ServerRequest: Sendable {
 
     /// The path without the query.
     public var path: String { String((head.path ?? "/").prefix { $0 != "?" }) }
+
+    /// The first value that the query has for a name, decoded as a form's (`+` is a space); nil if there is none.
+    public func query(_ name: String) -> String? {
+        guard let path = head.path, let start = path.firstIndex(of: "?") else { return nil }
+        for pair in path[path.index(after: start)...].split(separator: "&") {
+            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            guard let key = parts.first, Self.decode(key) == name else { continue }
+            return parts.count > 1 ? Self.decode(parts[1]) : ""
+        }
+        return nil
+    }
+
+    private static func decode(_ text: Substring) -> String? { Route.percentDecoded(Substring(text.map { $0 == "+" ? " " : $0 })) }
 }
 
 /// An HTTP response, whole.

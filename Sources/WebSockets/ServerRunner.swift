@@ -39,7 +39,7 @@ final class ServerRunner: Sendable {
         group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, core.configuration.threads))
         threads = Dictionary(
             uniqueKeysWithValues: group.makeIterator().map {
-                (ObjectIdentifier($0), EventThread(eventLoop: $0, statistics: core.statistics))
+                (ObjectIdentifier($0), EventThread(eventLoop: $0, statistics: core.statistics, broker: core.broker))
             })
         reactors = Reactors(core)
     }
@@ -48,6 +48,8 @@ final class ServerRunner: Sendable {
 
     /// Listens, and says where.
     func start() async throws -> SocketAddress {
+        core.broker.attach(owners)
+        try await core.broker.start()
         let tls = try core.configuration.tls.map { try $0.load(logger: core.logger) }
         reloader.withLockedValue { $0 = tls?.reloader }
         let context = tls?.context
@@ -157,5 +159,6 @@ final class ServerRunner: Sendable {
         await core.tasks.waitForAll()
         try? await group.shutdownGracefully()
         await reactors?.stop()
+        await core.broker.stop()
     }
 }

@@ -11,8 +11,11 @@ struct Tally {
     var messagesSent = 0
     var bytesSent = 0
     var sendsDropped = 0
+    var newestDropped = 0
+    var oldestDropped = 0
+    var latestReplaced = 0
 
-    var isDirty: Bool { messagesReceived | messagesSent | bytesSent | sendsDropped != 0 }
+    var isDirty: Bool { messagesReceived | messagesSent | bytesSent | sendsDropped | newestDropped | oldestDropped | latestReplaced != 0 }
 
     mutating func publish(to statistics: Statistics) {
         statistics.add(self)
@@ -30,6 +33,7 @@ struct Tally {
 /// | `duplex_messages_received_total`, `duplex_messages_sent_total` | counter | data messages |
 /// | `duplex_bytes_received_total`, `duplex_bytes_sent_total` | counter | their payloads, in bytes |
 /// | `duplex_sends_dropped_total` | counter | messages that were not sent to a slow reader |
+/// | `duplex_publications_dropped_total{policy}` | counter | messages of topics that a slow subscriber did not get, by its policy: `dropNewest`, `dropOldest`, `latest` (replaced by a later one) |
 /// | `duplex_handshakes_refused_total{reason,status}` | counter | handshakes and other requests refused, by `HandshakeRefusal.Rule` or `limit`, `malformed`, `deadline`, `draining`, `application`, and by HTTP status (`none` if nothing was answered) |
 /// | `duplex_closes_total{code}` | counter | connections ended, by close code |
 final class Statistics: Sendable {
@@ -80,6 +84,14 @@ final class Statistics: Sendable {
         messagesSent.increment(by: tally.messagesSent)
         bytesSent.increment(by: tally.bytesSent)
         if tally.sendsDropped > 0 { sendsDropped.increment(by: tally.sendsDropped) }
+        publicationsDropped("dropNewest", tally.newestDropped)
+        publicationsDropped("dropOldest", tally.oldestDropped)
+        publicationsDropped("latest", tally.latestReplaced)
+    }
+
+    private func publicationsDropped(_ policy: String, _ count: Int) {
+        guard count > 0 else { return }
+        Counter(label: "duplex_publications_dropped_total", dimensions: [role, ("policy", policy)], factory: factory).increment(by: count)
     }
 
     func opened() {

@@ -10,6 +10,8 @@ protocol Transport: AnyObject {
     var bufferedBytes: Int { get }
     /// Takes bytes to send, in order; collected frames go back to the thread once they are sent.
     func write(_ piece: Outbox.Piece)
+    /// Takes bytes that many connections send, and gives them to the system.
+    func writeAndFlush(_ bytes: ByteBuffer)
     /// Gives to the system what was taken.
     func flush()
     /// Stops reading, so that the peer's sends back up; what the system holds is still read when the peer has gone.
@@ -22,4 +24,11 @@ protocol Transport: AnyObject {
     func closeAfterFlush()
     /// Cuts the connection now.
     func terminate()
+}
+
+extension Transport {
+    func writeAndFlush(_ bytes: ByteBuffer) {
+        write(.shared(bytes))
+        flush()
+    }
 }

@@ -53,6 +53,7 @@ extension WebSocket {
 
     func beginClose(_ code: CloseCode, _ reason: String) {
         assertOwned()
+        if thread.hasBurst { letBurstPass() }
         guard let frame = (try? connection.close(code: code, reason: reason)).flatMap({ $0 }) else { return }
         readyState = .closing
         inbox?.discard()
@@ -161,6 +162,7 @@ extension WebSocket {
         timer?.cancel()
         timer = nil
         thread.remove(self)
+        leaveTopics()
         guard let closure = connection.closure else { return }
         thread.statistics.closed(closure.code)
         logClosed(closure)

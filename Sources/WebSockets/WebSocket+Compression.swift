@@ -70,8 +70,7 @@ final class CompressedFrames: Sendable {
 extension PreparedMessage {
     /// The compressed frame for all who agreed on the same and keep nothing; nil if the message is to leave as it is.
     func compressedFrame(_ codec: MessageCodec) -> ByteBuffer? {
-        let key = CompressedFrames.Key(level: codec.agreement.compression.level, windowBits: codec.agreement.sentWindowBits)
-        return compressed.frame(key) {
+        compressed.frame(codec.key) {
             var frame: ByteBuffer?
             _ = codec.deflate(message.payload) { bytes in
                 let header = FrameHeader(opcode: message.kind.opcode, payloadLength: bytes.count, isCompressed: true)

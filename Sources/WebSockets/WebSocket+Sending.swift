@@ -104,6 +104,7 @@ extension WebSocket {
     @inline(__always)
     func enqueue(_ message: Message) {
         assertOwned()
+        if thread.hasBurst { letBurstPass() }
         let length = message.payload.readableBytes
         guard !connection.isSendingPieces else { return hold(message) }
         if let codec, codec.takes(message), enqueueCompressed(message, codec) { return }
@@ -112,7 +113,8 @@ extension WebSocket {
         count(length)
     }
 
-    private func enqueue(_ prepared: PreparedMessage) {
+    func enqueue(_ prepared: PreparedMessage) {
+        if thread.hasBurst { letBurstPass() }
         // A client masks each frame with a key of its own, so nothing prepared fits.
         guard connection.role == .server, !connection.isSendingPieces else { return enqueue(prepared.message) }
         if let codec, codec.takes(prepared.message), enqueueCompressed(prepared, codec) { return }
@@ -170,6 +172,7 @@ extension WebSocket {
         }
         isTransportWritable = transport.isWritable
         updateQueuedBytes()
+        if hasBacklog { sendBacklog() }
         wakeWaiters()
         adjustReading()
         if connection.state == .closed { finishIfFlushed() }
@@ -179,7 +182,7 @@ extension WebSocket {
     func transportBecameWritable() {
         isTransportWritable = true
         thread.inTurn {
-            if !outbox.isEmpty || heldPong != nil || isHeldUp { markDirty() } else { updateQueuedBytes() }
+            if !outbox.isEmpty || heldPong != nil || isHeldUp || hasBacklog { markDirty() } else { updateQueuedBytes() }
         }
     }
 
@@ -195,7 +198,7 @@ extension WebSocket {
     var waitingBytes: Int { outbox.byteCount + transportBytes }
 
     /// The bytes that must wait no longer before those who wait for room go on.
-    private var lowWaterMark: Int { configuration.sendHighWaterMark / 2 }
+    var lowWaterMark: Int { configuration.sendHighWaterMark / 2 }
 
     /// Whether a task or this connection's reading waits until less is to be sent.
     private var isHeldUp: Bool { !sendWaiters.isEmpty || !pieceWaiters.isEmpty || isReadingHeldUp }

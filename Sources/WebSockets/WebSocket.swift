@@ -49,6 +49,9 @@ public final class WebSocket: @unchecked Sendable {
     /// The last measured round trip in nanoseconds; -1 for none.
     let lastRoundTrip = Atomic<Int64>(-1)
 
+    /// What it has subscribed to.
+    let topics = AtomicLazyReference<Subscriptions>()
+
     // MARK: Touched on `thread` only
 
     @exclusivity(unchecked) var connection: Connection
@@ -70,6 +73,8 @@ public final class WebSocket: @unchecked Sendable {
     /// Messages that wait for the end of one that leaves piece by piece.
     @exclusivity(unchecked) var deferred: [Message] = []
     @exclusivity(unchecked) var deferredBytes = 0
+    /// Whether messages of topics wait that can still be dropped.
+    @exclusivity(unchecked) var hasBacklog = false
     @exclusivity(unchecked) var sendWaiters = Waiters()
     /// Those who wait for room for a piece.
     @exclusivity(unchecked) var pieceWaiters = Waiters()

@@ -1,5 +1,6 @@
-// Who is on /broadcast, and who wants to know how many there are.
+// What `duplex serve` does with what it gets: an echo, a room for everyone, and topics.
 
+import PubSub
 import Synchronization
 import WebSocketCore
 import WebSockets
@@ -9,61 +10,76 @@ struct EchoHandler: WebSocketHandler {
     func received(_ message: Message, from socket: WebSocket) { socket.trySend(message) }
 }
 
-/// Everyone on /broadcast and on /people.
-final class Hub: Sendable {
-    private struct Members {
-        var speakers: [ObjectIdentifier: WebSocket] = [:]
-        var watchers: [ObjectIdentifier: WebSocket] = [:]
+/// Says to everyone what one of them says.
+struct BroadcastHandler: WebSocketHandler {
+    private static let topic = "broadcast"
+    let people: People
+
+    func opened(_ socket: WebSocket) {
+        try? socket.subscribe(Self.topic)
+        people.change(by: 1, socket)
     }
 
-    private let members = Mutex(Members())
+    func received(_ message: Message, from socket: WebSocket) { socket.publish(message, to: Self.topic, includingSelf: true) }
 
-    func join(_ socket: WebSocket) {
-        members.withLock { $0.speakers[ObjectIdentifier(socket)] = socket }
-        announce()
-    }
+    func closed(_ socket: WebSocket, _ closure: Closure) { people.change(by: -1, socket) }
+}
 
-    func leave(_ socket: WebSocket) {
-        members.withLock { $0.speakers[ObjectIdentifier(socket)] = nil }
-        announce()
+/// How many are on /broadcast, and those who want to know.
+final class People: Sendable {
+    private static let topic = "people"
+    private let count = Mutex(0)
+
+    func change(by difference: Int, _ socket: WebSocket) {
+        // Published under the lock: of two numbers, everyone gets the later one last.
+        count.withLock { count in
+            count += difference
+            socket.publish(.text(String(count)), to: Self.topic)
+        }
     }
 
     func watch(_ socket: WebSocket) {
-        let count = members.withLock { members in
-            members.watchers[ObjectIdentifier(socket)] = socket
-            return members.speakers.count
+        count.withLock { count in
+            try? socket.subscribe(Self.topic, whenSlow: .latest)
+            socket.trySend(.text(String(count)))
         }
-        socket.trySend(.text(String(count)))
     }
-
-    func unwatch(_ socket: WebSocket) { members.withLock { $0.watchers[ObjectIdentifier(socket)] = nil } }
-
-    /// Sends a message to everyone, framed once.
-    func broadcast(_ message: Message) {
-        let prepared = PreparedMessage(message)
-        for socket in members.withLock({ Array($0.speakers.values) }) { socket.trySend(prepared) }
-    }
-
-    private func announce() {
-        let (count, watchers) = members.withLock { ($0.speakers.count, Array($0.watchers.values)) }
-        guard !watchers.isEmpty else { return }
-        let prepared = PreparedMessage(.text(String(count)))
-        for socket in watchers { socket.trySend(prepared) }
-    }
-}
-
-/// Says to everyone what one of them says.
-struct BroadcastHandler: WebSocketHandler {
-    let hub: Hub
-    func opened(_ socket: WebSocket) { hub.join(socket) }
-    func received(_ message: Message, from socket: WebSocket) { hub.broadcast(message) }
-    func closed(_ socket: WebSocket, _ closure: Closure) { hub.leave(socket) }
 }
 
 /// Is told how many there are.
 struct PeopleHandler: WebSocketHandler {
-    let hub: Hub
-    func opened(_ socket: WebSocket) { hub.watch(socket) }
+    let people: People
+    func opened(_ socket: WebSocket) { people.watch(socket) }
     func received(_ message: Message, from socket: WebSocket) {}
-    func closed(_ socket: WebSocket, _ closure: Closure) { hub.unwatch(socket) }
+}
+
+/// Subscribes to what the URL's query names, and publishes what it gets: `?topics=a,b/c&patterns=d/%23&publish=a`.
+struct TopicsHandler: WebSocketHandler {
+    let topics: [String]
+    let patterns: [TopicPattern]
+    let target: String?
+
+    /// - Throws: `TopicError` for what is no pattern.
+    init(_ request: ServerRequest) throws(TopicError) {
+        topics = Self.names(request.query("topics"))
+        target = request.query("publish")
+        var patterns: [TopicPattern] = []
+        for name in Self.names(request.query("patterns")) { patterns.append(try TopicPattern(name)) }
+        self.patterns = patterns
+    }
+
+    private static func names(_ list: String?) -> [String] { list?.split(separator: ",").map { String($0) } ?? [] }
+
+    func opened(_ socket: WebSocket) {
+        do {
+            for topic in topics { try socket.subscribe(topic) }
+            for pattern in patterns { try socket.subscribe(matching: pattern) }
+        } catch {
+            try? socket.close(code: .policyViolation, reason: String(String(describing: error).prefix(100)))
+        }
+    }
+
+    func received(_ message: Message, from socket: WebSocket) {
+        if let target { socket.publish(message, to: target, includingSelf: true) }
+    }
 }

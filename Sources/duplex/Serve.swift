@@ -4,6 +4,7 @@ public import ArgumentParser
 import HTTPTypes
 import Logging
 import NIOCore
+import PubSub
 import ServiceLifecycle
 import UnixSignals
 import WebSocketCore
@@ -16,7 +17,8 @@ struct Serve: AsyncParsableCommand {
             Prints its address once it listens: open that in a browser.
 
             / is the page. /echo sends back what it gets, and so does /echo-async, which is written in the other style. /broadcast sends \
-            what anyone says to everyone on it, the sender included; /people tells how many are on it. /health is JSON.
+            what anyone says to everyone on it, the sender included; /people tells how many are on it. /pubsub?topics=a,b&publish=a \
+            subscribes to topics and publishes what it gets; patterns=a/%2B,b/%23 subscribes to all that match. /health is JSON.
 
             SIGINT (Ctrl-C) and SIGTERM drain: no new connections, the open ones closed with 1001, for 30 seconds at most.
 
@@ -89,15 +91,24 @@ struct Serve: AsyncParsableCommand {
     }
 
     func addRoutes(to server: WebSocketServer) {
-        let hub = Hub()
+        let people = People()
         // Callbacks, the faster of the two styles; /echo-async is the same in the other.
         server.webSocket("/echo") { (_: WebSocket) in EchoHandler() }
         server.webSocket("/echo-async") { socket in
             for try await message in socket { try await socket.send(message) }
         }
-        server.webSocket("/broadcast") { (_: WebSocket) in BroadcastHandler(hub: hub) }
-        server.webSocket("/people") { (_: WebSocket) in PeopleHandler(hub: hub) }
+        server.webSocket("/broadcast") { (_: WebSocket) in BroadcastHandler(people: people) }
+        server.webSocket("/people") { (_: WebSocket) in PeopleHandler(people: people) }
+        server.webSocket("/pubsub", upgrade: Self.decideTopics) { (_: WebSocket, handler: TopicsHandler) in handler }
         server.http { [weak server] request in Self.respond(to: request, server) }
+    }
+
+    private static func decideTopics(_ request: ServerRequest) async -> Upgrade<TopicsHandler> {
+        do throws(TopicError) {
+            return .accept(try TopicsHandler(request))
+        } catch {
+            return .reject(.text("\(error)\n", status: .badRequest))
+        }
     }
 
     static func respond(to request: ServerRequest, _ server: WebSocketServer?) -> ServerResponse {

@@ -16,6 +16,12 @@ import Testing
     @Test(arguments: [("/", "/"), ("/a/b", "/a/b"), ("/a?b=c", "/a"), ("/?", "/"), ("/a?b?c", "/a")])
     func thePathIsWithoutTheQuery(_ path: String, _ expected: String) { #expect(request(path).path == expected) }
 
+    @Test(arguments: [
+        ("/a?b=c", "c"), ("/a?x=1&b=c&b=d", "c"), ("/a?b=", ""), ("/a?b", ""), ("/a?b=c=d", "c=d"), ("/a?%62=%C3%BC+x", "ü x"), ("/a", nil),
+        ("/a?bb=c", nil), ("/a?b=%zz", nil), ("/a?&&b=c", "c"), ("/?b=c?d", "c?d"),
+    ])
+    func theQueryIsDecoded(_ path: String, _ expected: String?) { #expect(request(path).query("b") == expected) }
+
     @Test func aRequestWithoutAPathIsOfTheRoot() { #expect(request(nil).path == "/") }
 
     @Test func responsesSayTheirType() {

@@ -118,6 +118,7 @@ final class SocketBench: @unchecked Sendable {
     let socket: WebSocket
     let transport = NotingTransport()
     let metrics = TestMetrics()
+    let broker: TopicBroker
     private let embedded: EmbeddedEventLoop?
 
     /// - Parameters:
@@ -128,9 +129,13 @@ final class SocketBench: @unchecked Sendable {
         beside other: SocketBench? = nil, deflate: DeflateAgreement? = nil, handler: (any WebSocketHandler)? = nil
     ) {
         embedded = loop == nil && other == nil ? EmbeddedEventLoop() : nil
+        broker = other?.broker ?? TopicBroker(backplane: nil)
         thread =
             other?.thread
-            ?? EventThread(eventLoop: loop ?? embedded ?? EmbeddedEventLoop(), statistics: Statistics(role: role, factory: metrics))
+            ?? EventThread(
+                eventLoop: loop ?? embedded ?? EmbeddedEventLoop(), statistics: Statistics(role: role, factory: metrics),
+                broker: role == .server ? broker : nil)
+        if other == nil { broker.attach([thread]) }
         let inbox = handler == nil ? Inbox(limit: configuration.maxUnreadBytes) : nil
         var handshake = WebSocket.Handshake.test
         handshake.deflate = deflate

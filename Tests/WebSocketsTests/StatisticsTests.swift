@@ -97,7 +97,7 @@ extension TestMetrics {
         try expectMeter("duplex_connections_open", [("role", role)]).lastValue
     }
 
-    fileprivate func total(_ name: String) throws -> Int64 {
-        try expectCounter("duplex_\(name)_total", [("role", "server")]).totalValue
+    func total(_ name: String, policy: String? = nil) throws -> Int64 {
+        try expectCounter("duplex_\(name)_total", [("role", "server")] + (policy.map { [("policy", $0)] } ?? [])).totalValue
     }
 }

@@ -1,0 +1,30 @@
+// What a node listens to, counted over its threads.
+
+import Synchronization
+
+/// Counts how many threads of a node have subscribers to a topic or pattern, and tells the backplane of the first and the last.
+public final class Interest: Sendable {
+    private let threads = Mutex<[TopicFilter: Int]>([:])
+    private let backplane: any Backplane
+
+    /// Makes one that nobody listens in.
+    public init(_ backplane: any Backplane) { self.backplane = backplane }
+
+    /// A thread has its first subscriber.
+    public func add(_ filter: TopicFilter) {
+        // Told under the lock: the first and the last of two threads must not overtake each other.
+        threads.withLock { threads in
+            threads[filter, default: 0] += 1
+            if threads[filter] == 1 { backplane.subscribe(to: filter) }
+        }
+    }
+
+    /// A thread has no subscriber any more.
+    public func remove(_ filter: TopicFilter) {
+        threads.withLock { threads in
+            guard let count = threads[filter] else { return }
+            threads[filter] = count > 1 ? count - 1 : nil
+            if count == 1 { backplane.unsubscribe(from: filter) }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+// The topics of a server: a publication crosses to each thread once, and is framed once for all.
+
+import NIOConcurrencyHelpers
+import NIOCore
+import PubSub
+import Synchronization
+import WebSocketCore
+
+/// One publication on its way through the threads of a node.
+final class Delivery: Sendable {
+    let topic: String
+    /// What it replaces for subscribers that keep only the latest.
+    let key: String?
+    let prepared: PreparedMessage
+    /// The one connection that does not get it. Only compared, and so held by the publisher for as long as that takes.
+    let except: WebSocket?
+
+    init(topic: String, key: String?, prepared: PreparedMessage, except: WebSocket?) {
+        self.topic = topic
+        self.key = key
+        self.prepared = prepared
+        self.except = except
+    }
+
+    var payloadLength: Int { prepared.message.payload.readableBytes }
+}
+
+/// The topics of one server, over all its threads.
+final class TopicBroker: Sendable {
+    let presence = Presence()
+    let interest: Interest?
+    private let backplane: (any Backplane)?
+    private let threads = NIOLockedValueBox<[EventThread]>([])
+
+    init(backplane: (any Backplane)?) {
+        self.backplane = backplane
+        interest = backplane.map { Interest($0) }
+    }
+
+    // MARK: A run of the server
+
+    /// Takes the threads whose connections may subscribe.
+    func attach(_ threads: [EventThread]) { self.threads.withLockedValue { $0 = threads } }
+
+    /// Begins to hear other nodes.
+    func start() async throws { try await backplane?.start { [weak self] in self?.receive($0) } }
+
+    func stop() async {
+        await backplane?.stop()
+        threads.withLockedValue { $0 = [] }
+    }
+
+    // MARK: Publish
+
+    /// Delivers a message to the subscribers on this node, and hands it to the others.
+    func publish(_ prepared: PreparedMessage, to topic: String, key: String?, except: WebSocket?) {
+        deliver(Delivery(topic: topic, key: key, prepared: prepared, except: except))
+        guard let backplane else { return }
+        let message = prepared.message
+        backplane.publish(Publication(topic: topic, payload: message.payload, isText: message.kind == .text, key: key))
+    }
+
+    /// Another node has published.
+    private func receive(_ publication: Publication) {
+        let message = Message(kind: publication.isText ? .text : .binary, payload: publication.payload)
+        deliver(Delivery(topic: publication.topic, key: publication.key, prepared: PreparedMessage(message), except: nil))
+    }
+
+    private func deliver(_ delivery: Delivery) {
+        var here: ThreadTopics?
+        for thread in threads.withLockedValue({ $0 }) {
+            guard let topics = thread.topics else { continue }
+            if thread.isCurrent { here = topics } else { topics.mailbox.post(delivery) }
+        }
+        // Last: the other threads are awake by the time that this one has gone through its own subscribers.
+        here?.publish(delivery)
+    }
+
+    // MARK: Questions
+
+    /// How many connections a message to a topic would go to.
+    func subscriberCount(of topic: String) async -> Int {
+        var sum = 0
+        for thread in threads.withLockedValue({ $0 }) {
+            sum += await withCheckedContinuation { continuation in
+                thread.performLater { continuation.resume(returning: thread.topics?.subscriberCount(of: topic) ?? 0) }
+            }
+        }
+        return sum
+    }
+}
+
+/// What other threads have published and this one has not delivered.
+final class Mailbox: Sendable {
+    private let deliveries = NIOLockedValueBox<[Delivery]>([])
+    /// How many subscriptions the thread has: to one that has none, nothing is sent.
+    let subscriptions = Atomic<Int>(0)
+    private let wake: @Sendable () -> Void
+
+    /// - Parameter wake: has the thread look into its mailbox; called once for a batch.
+    init(wake: @escaping @Sendable () -> Void) { self.wake = wake }
+
+    func post(_ delivery: Delivery) {
+        guard subscriptions.load(ordering: .relaxed) > 0 else { return }
+        let isFirst = deliveries.withLockedValue { deliveries in
+            deliveries.append(delivery)
+            return deliveries.count == 1
+        }
+        if isFirst { wake() }
+    }
+
+    func takeAll() -> [Delivery] {
+        deliveries.withLockedValue { deliveries in
+            defer { deliveries = [] }
+            return deliveries
+        }
+    }
+}

@@ -1,0 +1,33 @@
+// Topics, seen from a server.
+
+public import PubSub
+
+extension WebSocketServer {
+    /// Sends a message to all connections that have subscribed to a topic, on this node and on those that share its backplane; never
+    /// suspends. Nothing is kept for those who subscribe later.
+    ///
+    /// The message is framed once, and compressed once for all who take it compressed in the same way. From one task, and from one thread,
+    /// the messages of a topic arrive in the order of the calls. What becomes of it for a peer that reads too slowly is the subscription's
+    /// `SlowConsumerPolicy`.
+    ///
+    /// - Parameters:
+    ///   - topic: its name; wildcards mean nothing here.
+    ///   - key: what the message replaces, for subscriptions that keep only the latest, within the topic: an instrument, a player. The
+    ///     topic as a whole if nil.
+    ///   - except: a connection that does not get it.
+    public func publish(_ message: Message, to topic: String, key: String? = nil, except: WebSocket? = nil) {
+        core.broker.publish(PreparedMessage(message), to: topic, key: key, except: except)
+    }
+
+    /// How many connections to this node a message to a topic would go to.
+    public func subscriberCount(of topic: String) async -> Int { await core.broker.subscriberCount(of: topic) }
+
+    /// Who is on a topic of this node, in no order: those whose connections subscribed to it as members.
+    public func members(of topic: String) -> [PresenceMember] { core.broker.presence.members(of: topic) }
+
+    /// Has a closure told of every member who joins or leaves a topic of this node.
+    ///
+    /// It is called for one event at a time, in the order in which they happened, on the thread where they did: it must not block. Called
+    /// again, the new closure takes the old one's place.
+    public func onPresence(_ observer: @escaping @Sendable (PresenceEvent) -> Void) { core.broker.presence.observe(observer) }
+}

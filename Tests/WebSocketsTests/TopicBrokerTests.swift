@@ -1,0 +1,209 @@
+// Topics over real sockets, several threads and several nodes.
+
+import NIOCore
+import PubSub
+import Testing
+import WebSocketCore
+
+@testable import WebSockets
+
+@Suite(.serialized, .timeLimit(.minutes(2))) struct TopicBrokerTests {
+    private static func configuration(threads: Int = 3, backplane: (any Backplane)? = nil) -> WebSocketServer.Configuration {
+        var configuration = WebSocketServer.Configuration.forTests()
+        configuration.threads = threads
+        configuration.backplane = backplane
+        return configuration
+    }
+
+    /// `/{topic}` subscribes to a topic; `?as=` says as whom.
+    private static func addTopics(to server: WebSocketServer) {
+        server.webSocket("/{topic}", upgrade: { .accept($0.query("as")) }) { (_: WebSocket, id: String?) in Subscriber(id: id) }
+    }
+
+    private struct Subscriber: WebSocketHandler {
+        let id: String?
+        func opened(_ socket: WebSocket) {
+            try? socket.subscribe(socket.parameters["topic"] ?? "", as: id.map { PresenceMember(id: $0) })
+        }
+        func received(_ message: Message, from socket: WebSocket) {
+            socket.publish(message, to: socket.parameters["topic"] ?? "", includingSelf: true)
+        }
+    }
+
+    /// Connects, and reads so many messages.
+    private static func texts(_ port: Int, _ path: String, _ count: Int, whenOpen: @escaping @Sendable () -> Void) async throws -> [String]
+    {
+        try await WebSocketClient.connect("ws://127.0.0.1:\(port)/\(path)", configuration: .patient) { socket in
+            whenOpen()
+            var texts: [String] = []
+            for try await message in socket {
+                texts.append(message.text ?? "")
+                if texts.count == count { break }
+            }
+            return texts
+        }
+    }
+
+    /// Waits until so many have come.
+    private final class Turnstile: Sendable {
+        private let left: Box<Int>
+        private let gate = Gate()
+        init(_ count: Int) { left = Box(count) }
+        func pass() {
+            if left.change({
+                $0 -= 1; return $0
+            }) == 0 {
+                gate.open()
+            }
+        }
+        func wait() async { await gate.wait() }
+    }
+
+    @Test func everyPublishersOrderReachesEverySubscriber() async throws {
+        let (subscribers, publishers, messages) = (12, 4, 200)
+        try await withServer(Self.configuration(), routes: Self.addTopics) { port, server in
+            let turnstile = Turnstile(subscribers)
+            try await withThrowingTaskGroup(of: [String].self) { group in
+                for _ in 0..<subscribers {
+                    group.addTask { try await Self.texts(port, "a", publishers * messages) { turnstile.pass() } }
+                }
+                await turnstile.wait()
+                #expect(await server.subscriberCount(of: "a") == subscribers)
+                await withTaskGroup { inner in
+                    for publisher in 0..<publishers {
+                        inner.addTask {
+                            for number in 0..<messages {
+                                server.publish(.text("\(publisher) \(number)"), to: "a")
+                                if number % 10 == 0 { await Task.yield() }
+                            }
+                        }
+                    }
+                }
+                for try await texts in group {
+                    for publisher in 0..<publishers {
+                        let own = texts.filter { $0.hasPrefix("\(publisher) ") }
+                        #expect(own == (0..<messages).map { "\(publisher) \($0)" })
+                    }
+                }
+            }
+        }
+    }
+
+    /// A publisher whose task comes over to a thread must not overtake what it has sent there before.
+    @Test func aTaskThatChangesThreadsKeepsItsOrder() async throws {
+        let rounds = 300
+        try await withServer(
+            Self.configuration(threads: 2),
+            routes: { server in
+                Self.addTopics(to: server)
+                server.webSocket("/go/now") { [weak server] socket in
+                    guard let server else { return }
+                    for round in 0..<rounds {
+                        await Self.elsewhere { server.publish(.text("\(2 * round)"), to: "a") }
+                        server.publish(.text("\(2 * round + 1)"), to: "a")
+                    }
+                }
+            }
+        ) { port, _ in
+            let turnstile = Turnstile(4)
+            try await withThrowingTaskGroup(of: [String].self) { group in
+                for _ in 0..<4 { group.addTask { try await Self.texts(port, "a", 2 * rounds) { turnstile.pass() } } }
+                await turnstile.wait()
+                try await WebSocketClient.connect("ws://127.0.0.1:\(port)/go/now", configuration: .patient) { socket in
+                    for try await _ in socket {}
+                }
+                for try await texts in group { #expect(texts == (0..<2 * rounds).map { "\($0)" }) }
+            }
+        }
+    }
+
+    @concurrent private static func elsewhere(_ body: @Sendable () -> Void) async { body() }
+
+    @Test func oneWhoDoesNotReadHoldsNobodyUp() async throws {
+        let messages = 400
+        var configuration = Self.configuration(threads: 1)
+        configuration.connection.maxSendBuffer = 1 << 20
+        try await withServer(configuration, routes: Self.addTopics) { port, server in
+            // 40 MB in all: more than the system takes for somebody who does not read.
+            let text = String(repeating: "x", count: 100_000)
+            let lazy = try await LazyClient.connect(.makeAddressResolvingHost("127.0.0.1", port: port))
+            try await lazy.upgrade("/a")
+            let turnstile = Turnstile(3)
+            try await withThrowingTaskGroup(of: Int.self) { group in
+                for _ in 0..<3 {
+                    group.addTask {
+                        // Each asks for the next one, so that all the rest has read what there is.
+                        try await WebSocketClient.connect("ws://127.0.0.1:\(port)/a", configuration: .patient) { socket in
+                            turnstile.pass()
+                            var count = 0
+                            for try await message in socket where message.text?.utf8.count == 100_000 {
+                                count += 1
+                                if count == messages { break }
+                            }
+                            return count
+                        }
+                    }
+                }
+                await turnstile.wait()
+                let pacer = try await WebSocketClient.connect("ws://127.0.0.1:\(port)/a", configuration: .patient) { socket in
+                    for _ in 0..<messages {
+                        try await socket.send(text)
+                        _ = try await socket.first { _ in true }
+                    }
+                    return true
+                }
+                #expect(pacer)
+                for try await count in group { #expect(count == messages) }
+            }
+            // The one who did not read was cut off, and nobody else was.
+            while await server.subscriberCount(of: "a") > 0 { await Task.yield() }
+            try await lazy.channel.close()
+        }
+    }
+
+    @Test func nodesHearEachOther() async throws {
+        let cluster = InMemoryCluster()
+        try await withServer(Self.configuration(threads: 2, backplane: cluster.makeNode()), routes: Self.addTopics) { firstPort, first in
+            try await withServer(Self.configuration(threads: 2, backplane: cluster.makeNode()), routes: Self.addTopics) { port, second in
+                let turnstile = Turnstile(2)
+                async let here = Self.texts(firstPort, "a", 3) { turnstile.pass() }
+                async let there = Self.texts(port, "a", 3) { turnstile.pass() }
+                await turnstile.wait()
+                first.publish(.text("1"), to: "a")
+                first.publish(.text("no"), to: "b")
+                first.publish(.text("2"), to: "a")
+                second.publish(.text("3"), to: "a")
+                let (heardHere, heardThere) = try await (here, there)
+                #expect(Set(heardHere) == ["1", "2", "3"])
+                #expect(Set(heardThere) == ["1", "2", "3"])
+            }
+        }
+    }
+
+    @Test func presenceIsOfTheWholeServer() async throws {
+        try await withServer(Self.configuration(), routes: Self.addTopics) { port, server in
+            let events = Box<[String]>([])
+            let done = Gate()
+            server.onPresence { event in
+                let count = events.change {
+                    $0.append("\(event.kind) \(event.member.id)"); return $0.count
+                }
+                if count == 4 { done.open() }
+            }
+            for id in ["ann", "bob"] {
+                try await WebSocketClient.connect("ws://127.0.0.1:\(port)/a?as=\(id)", configuration: .patient) { _ in
+                    #expect(server.members(of: "a").map(\.id).contains(id))
+                }
+            }
+            await done.wait()
+            #expect(Set(events.value) == ["joined ann", "left ann", "joined bob", "left bob"])
+            #expect(server.members(of: "a") == [])
+        }
+    }
+
+    @Test func nobodyHearsWhatIsPublishedBeforeTheServerRuns() async throws {
+        let server = WebSocketServer(port: 0, configuration: Self.configuration())
+        server.publish(.text("1"), to: "a")
+        #expect(await server.subscriberCount(of: "a") == 0)
+    }
+}
