@@ -37,18 +37,26 @@ public struct Connection: ~Copyable, Sendable {
         case closed
     }
 
+    // A server holds many of these: the largest first, and what is only there at the end in memory of its own.
+
+    private var parser: FrameParser
+    private var assembler: MessageAssembler
+    /// The payload of the control frame of the last event.
+    public private(set) var controlPayload: [UInt8] = []
+    /// One, or none.
+    private var closures: [Closure] = []
     /// Which end this is.
     public let role: Role
     /// Where the connection is on its way.
     public private(set) var state = State.open
-    /// How it ended, or is about to; nil while it is open.
-    public private(set) var closure: Closure?
-    /// The payload of the control frame of the last event.
-    public private(set) var controlPayload: [UInt8] = []
-    private var parser: FrameParser
-    private var assembler: MessageAssembler
     /// The message that this end sends piece by piece, and whether its first piece has gone.
     @usableFromInline var outgoing: (kind: MessageKind, begun: Bool)?
+
+    /// How it ended, or is about to; nil while it is open.
+    public private(set) var closure: Closure? {
+        get { closures.first }
+        set { closures = newValue.map { [$0] } ?? [] }
+    }
 
     /// Makes an open connection, after its handshake.
     public init(role: Role, limits: Limits = Limits(), allowsCompression: Bool = false) {

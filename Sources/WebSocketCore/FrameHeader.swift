@@ -11,16 +11,18 @@ public struct FrameHeader: Sendable, Hashable {
     /// The most bytes that a header takes: two, eight of length, four of mask.
     public static let maxEncodedLength = 14
 
+    // The largest first, as each connection holds one.
+
+    /// The payload's length in bytes.
+    public var payloadLength: Int
+    /// The mask as its four bytes lie in memory; nil on frames from a server.
+    public var maskKey: UInt32?
     /// Whether this is the message's last frame.
     public var isFinal: Bool
     /// The first reserved bit: permessage-deflate's "compressed" (RFC 7692 §6).
     public var isCompressed: Bool
     /// The kind of frame.
     public var opcode: Opcode
-    /// The mask as its four bytes lie in memory; nil on frames from a server.
-    public var maskKey: UInt32?
-    /// The payload's length in bytes.
-    public var payloadLength: Int
 
     /// Makes a header.
     @inlinable public init(

@@ -18,15 +18,15 @@ public struct FrameChunk: Sendable, Hashable {
 
 /// The incremental parser of frames (RFC 6455 §5.2).
 public struct FrameParser: ~Copyable, Sendable {
-    private let role: Role
-    /// Whether an extension has given RSV1 a meaning (RFC 7692 §6).
-    private let allowsCompression: Bool
-    private var isInPayload = false
     private var header = FrameHeader(opcode: .continuation, payloadLength: 0)
     private var consumed = 0
     /// The first bytes of a header that a read cut in two; 14 at most.
     private var partial: (UInt64, UInt64) = (0, 0)
-    private var partialCount = 0
+    private var partialCount: UInt8 = 0
+    private var isInPayload = false
+    private let role: Role
+    /// Whether an extension has given RSV1 a meaning (RFC 7692 §6).
+    private let allowsCompression: Bool
 
     /// Makes a parser for the frames that arrive at this role.
     public init(role: Role, allowsCompression: Bool = false) {
@@ -94,14 +94,14 @@ public struct FrameParser: ~Copyable, Sendable {
     }
 
     private mutating func append(_ byte: UInt8) {
-        withUnsafeMutableBytes(of: &partial) { $0[partialCount] = byte }
+        withUnsafeMutableBytes(of: &partial) { $0[Int(partialCount)] = byte }
         partialCount += 1
     }
 
     private mutating func decodePartial() throws(ProtocolError) -> Bool {
         // The first `partialCount` bytes count; the rest are zeros.
         let bytes = partial
-        let count = partialCount
+        let count = Int(partialCount)
         let decoded = try withUnsafeBytes(of: bytes) { (bytes) throws(ProtocolError) in
             try decode(firstBytes: bytes, count)
         }

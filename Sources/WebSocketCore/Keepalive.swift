@@ -48,7 +48,9 @@ public struct Keepalive: Sendable {
     private let interval: UInt64
     private let timeout: UInt64
     private var lastHeard: Timestamp
-    private var pingSentAt: Timestamp?
+    /// When the ping was sent that is not answered; `never` for none.
+    private var pingSentAt = Self.never
+    private static let never = Timestamp(nanoseconds: .max)
 
     /// Makes a keepalive that pings after `interval` of silence and gives up `timeout` later.
     public init(interval: Duration, timeout: Duration, now: Timestamp) {
@@ -61,7 +63,7 @@ public struct Keepalive: Sendable {
     @inline(__always)
     public mutating func heard(at now: Timestamp) {
         lastHeard = now
-        pingSentAt = nil
+        pingSentAt = Self.never
     }
 
     /// Says what to do now.
@@ -70,7 +72,7 @@ public struct Keepalive: Sendable {
     ///   fault, and counts from the moment when reading goes on.
     public mutating func check(at now: Timestamp, isReadingPaused: Bool = false) -> Action {
         if isReadingPaused { heard(at: now) }
-        if let pingSentAt {
+        if pingSentAt != Self.never {
             let deadline = Timestamp(nanoseconds: pingSentAt.nanoseconds &+ timeout)
             return now >= deadline ? .dead : .wait(until: deadline)
         }

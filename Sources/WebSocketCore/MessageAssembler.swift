@@ -6,11 +6,11 @@
 /// Follows the frames of messages, and refuses those that break the order, a limit or UTF-8 (RFC 6455 §5.4, §8.1).
 struct MessageAssembler: ~Copyable, Sendable {
     private let limits: Limits
+    private var size = 0
+    private var fragments = 0
     /// The message that is under way; nil between messages.
     private(set) var kind: MessageKind?
     private(set) var isCompressed = false
-    private var size = 0
-    private var fragments = 0
     private var utf8 = UTF8Validator()
 
     init(limits: Limits) { self.limits = limits }

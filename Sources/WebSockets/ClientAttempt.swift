@@ -174,9 +174,9 @@ final class ClientAttempt: @unchecked Sendable {
         guard !isSettled else { throw CancellationError() }
         let settled = WebSocket.Handshake(
             request: plan.handshake.request, subprotocol: agreement.subprotocol, deflate: deflate,
-            remoteAddress: channel.remoteAddress, logger: configuration.logger)
+            remoteAddress: channel.remoteAddress)
         let socket = WebSocket(
-            settled, role: .client, configuration: configuration.connection,
+            settled, role: .client, settings: SharedSettings(configuration.connection, logger: configuration.logger),
             thread: WebSocketClient.threads.thread(of: channel.eventLoop),
             inbox: makeHandler == nil ? Inbox(limit: configuration.connection.maxUnreadBytes) : nil)
         let handler = makeHandler?(socket) ?? AsyncHandler { _ in }

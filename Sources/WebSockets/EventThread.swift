@@ -14,7 +14,8 @@ import NIOCore
 final class EventThread: TaskExecutor, @unchecked Sendable {
     private let loop: any ThreadLoop
     #if os(Linux)
-    private let reactor: ReactorLoop?
+    /// The loop, if it is a reactor.
+    let reactor: ReactorLoop?
     #endif
     let statistics: Statistics
     /// What happened on this thread's connections; published at the end of a turn.
@@ -26,6 +27,9 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
     @exclusivity(unchecked) private var sockets: [WebSocket] = []
     @exclusivity(unchecked) private var isInTurn = false
     @exclusivity(unchecked) private var clock: NIODeadline?
+    /// When the connections' timers are due, and the loop's timer that says so.
+    @exclusivity(unchecked) private var wheel = TimerWheel<WebSocket>()
+    @exclusivity(unchecked) private var alarm: (deadline: UInt64, timer: LoopTimer)?
     /// What compresses and decompresses for the connections.
     let codecs = DeflateCodecs()
     /// Memory that is free again.
@@ -144,6 +148,31 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
         }
     }
 
+    // MARK: The connections' timers
+
+    /// Has a connection's timer fire at a time, and not at the one that was asked for before.
+    func arm(_ socket: WebSocket, at deadline: NIODeadline) {
+        wheel.insert(socket, at: deadline.uptimeNanoseconds, now: now.uptimeNanoseconds)
+        setAlarm()
+    }
+
+    /// Has a connection's timer not fire.
+    func disarm(_ socket: WebSocket) { wheel.remove(socket) }
+
+    /// Sets the loop's timer to the next moment at which a connection's is due.
+    private func setAlarm() {
+        guard let next = wheel.next else { return }
+        if let alarm, alarm.deadline <= next { return }
+        alarm?.timer.cancel()
+        let timer = schedule(at: .uptimeNanoseconds(next)) { [weak self] in
+            guard let self else { return }
+            alarm = nil
+            for socket in wheel.advance(to: now.uptimeNanoseconds) { socket.timerFired() }
+            setAlarm()
+        }
+        alarm = (next, timer)
+    }
+
     // MARK: Tasks
 
     func enqueue(_ job: consuming ExecutorJob) {
@@ -227,7 +256,7 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
     var openSockets: [WebSocket] { sockets }
 
     func add(_ socket: WebSocket) {
-        socket.slot = sockets.count
+        socket.slot = Int32(clamping: sockets.count)
         sockets.append(socket)
         statistics.opened()
     }
@@ -236,7 +265,7 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
         guard let last = sockets.popLast() else { return }
         if last !== socket {
             last.slot = socket.slot
-            sockets[socket.slot] = last
+            sockets[Int(socket.slot)] = last
         }
     }
 }

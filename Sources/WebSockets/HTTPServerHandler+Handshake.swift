@@ -95,12 +95,12 @@ extension HTTPServerHandler {
         cancelDeadline()
         let settled = WebSocket.Handshake(
             request: request.head, parameters: request.parameters, subprotocol: response.headerFields[.secWebSocketProtocol],
-            deflate: deflate, remoteAddress: request.remoteAddress, logger: server.logger)
-        let settings = server.configuration.connection
+            deflate: deflate, remoteAddress: request.remoteAddress)
+        let settings = server.settings
         let makeSocket = { @Sendable (thread: EventThread) in
             WebSocket(
-                settled, role: .server, configuration: settings, thread: thread,
-                inbox: usesInbox ? Inbox(limit: settings.maxUnreadBytes) : nil)
+                settled, role: .server, settings: settings, thread: thread,
+                inbox: usesInbox ? Inbox(limit: settings.connection.maxUnreadBytes) : nil)
         }
         leave(context, Accepted(makeSocket: makeSocket, makeHandler: makeHandler, answer: Self.bytes(response)))
     }

@@ -46,7 +46,10 @@ final class ReactorLoop: ThreadLoop, @unchecked Sendable {
     /// What waits until no handler is running.
     @exclusivity(unchecked) private var deferred: [() -> Void] = []
 
+    @exclusivity(unchecked) private var queues: [SendQueue] = []
+
     private static let maxEvents = 256
+    private static let maxQueues = 256
     /// How many cancelled timers are no bother.
     private static let maxCancelledTimers = 1024
 
@@ -187,6 +190,14 @@ final class ReactorLoop: ThreadLoop, @unchecked Sendable {
         for timer in due {
             timer.body.take()?()
         }
+    }
+
+    /// A queue for a connection that has something to send.
+    func takeQueue() -> SendQueue { queues.popLast() ?? SendQueue() }
+
+    /// Takes a queue back in which nothing waits.
+    func giveBack(_ queue: SendQueue) {
+        if queues.count < Self.maxQueues { queues.append(queue) }
     }
 
     /// Watches a connection; false if the system does not.

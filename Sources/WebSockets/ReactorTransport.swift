@@ -19,38 +19,32 @@ final class ReactorTransport: Transport {
     private enum Ending { case none, sending, all }
 
     private let socket: WebSocket
-    private let thread: EventThread
-    private let loop: ReactorLoop
     /// Given back when this goes, which is when the connection ends.
     private let slot: ConnectionSlot
+    /// What the system has not taken; most of the time there is nothing, and no queue.
+    @exclusivity(unchecked) private var queue: SendQueue?
     @exclusivity(unchecked) private var descriptor: OwnedDescriptor?
-    /// What the system has not taken; of the first piece, `written` bytes are gone.
-    @exclusivity(unchecked) private var backlog: [Outbox.Piece] = []
-    @exclusivity(unchecked) private var written = 0
-    @exclusivity(unchecked) private(set) var bufferedBytes = 0
     /// Whether the system said that it takes no more for now.
     @exclusivity(unchecked) private var isBlocked = false
     @exclusivity(unchecked) private var isReadingPaused = false
-    /// Due when the system, which had no memory, is asked again.
-    @exclusivity(unchecked) private var retry: LoopTimer?
     /// What follows once all is sent.
     private var ending = Ending.none
 
     private static let maxVectors = 64
 
-    init(socket: WebSocket, descriptor: consuming OwnedDescriptor, slot: ConnectionSlot, loop: ReactorLoop) {
+    init(socket: WebSocket, descriptor: consuming OwnedDescriptor, slot: ConnectionSlot) {
         self.socket = socket
-        self.thread = socket.thread
-        self.loop = loop
         self.descriptor = consume descriptor
         self.slot = slot
     }
 
+    private var thread: EventThread { socket.thread }
+    private var loop: ReactorLoop? { thread.reactor }
     private var number: Int32 { descriptor?.number ?? -1 }
 
     /// Begins: the handler is told, the handshake answered, and then comes what had been read already.
     func start(_ handler: any WebSocketHandler, answer: ByteBuffer, leftOver: ByteBuffer) {
-        guard loop.add(self, number) else {
+        guard loop?.add(self, number) == true else {
             socket.logger.warning("a connection is dropped: epoll can not watch it: \(String(cString: strerror(errno)))")
             return
         }
@@ -109,17 +103,13 @@ final class ReactorTransport: Transport {
 
     private func closeDescriptor() {
         guard descriptor != nil else { return }
-        loop.remove(number)
+        loop?.remove(number)
         descriptor = nil
-        retry?.cancel()
-        retry = nil
+        queue?.retry?.cancel()
+        queue?.retry = nil
     }
 
-    private func forgetBacklog() {
-        backlog = []
-        bufferedBytes = 0
-        written = 0
-    }
+    private func forgetQueue() { queue = nil }
 
     // MARK: Sending
 
@@ -128,47 +118,59 @@ final class ReactorTransport: Transport {
 
     var isWritable: Bool { !isBlocked && bufferedBytes < Self.maxBuffered }
 
+    var bufferedBytes: Int { queue?.bytes ?? 0 }
+
+    private var isQueueEmpty: Bool { queue?.pieces.isEmpty ?? true }
+
     func write(_ piece: Outbox.Piece) {
         guard descriptor != nil, ending == .none else { return }
-        backlog.append(piece)
-        bufferedBytes += piece.count
+        let queue = madeQueue
+        queue.pieces.append(piece)
+        queue.bytes += piece.count
+    }
+
+    private var madeQueue: SendQueue {
+        if let queue { return queue }
+        let made = loop?.takeQueue() ?? SendQueue()
+        queue = made
+        return made
     }
 
     func writeAndFlush(_ bytes: ByteBuffer) {
         var result = 0
-        if backlog.isEmpty && !isBlocked && descriptor != nil && ending == .none {
+        if queue == nil && !isBlocked && descriptor != nil && ending == .none {
             result = bytes.withUnsafeReadableBytes { send(number, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
             if result == bytes.readableBytes { return }
         }
         write(.shared(bytes))
-        if result > 0 { took(result) }
+        if result > 0, let queue { took(result, queue) }
         // Asks again, and is told why the system took less.
         flush()
     }
 
     func flush() {
-        while !isBlocked && !backlog.isEmpty && descriptor != nil {
-            let result = backlog.count == 1 ? sendOne() : sendMany()
-            if result >= 0 { took(result) } else { refused(errno) }
+        while let queue, !queue.pieces.isEmpty, !isBlocked, descriptor != nil {
+            let result = queue.pieces.count == 1 ? sendOne(queue) : sendMany(queue)
+            if result >= 0 { took(result, queue) } else { refused(errno) }
         }
-        if backlog.isEmpty { finish() }
+        if isQueueEmpty { finish() }
     }
 
     @inline(__always)
-    private func sendOne() -> Int {
-        backlog[0].withBytes { bytes in
-            let rest = UnsafeRawBufferPointer(rebasing: bytes[written...])
+    private func sendOne(_ queue: SendQueue) -> Int {
+        queue.pieces[0].withBytes { bytes in
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[queue.written...])
             return send(number, rest.baseAddress, rest.count, Int32(MSG_NOSIGNAL))
         }
     }
 
-    private func sendMany() -> Int {
-        let pieces = backlog.prefix(Self.maxVectors)
+    private func sendMany(_ queue: SendQueue) -> Int {
+        let pieces = queue.pieces.prefix(Self.maxVectors)
         return withUnsafeTemporaryAllocation(of: iovec.self, capacity: pieces.count) { vectors in
             for (index, piece) in pieces.enumerated() {
-                // The pieces stay in the backlog, and where they are, until the call is over.
+                // The pieces stay in the queue, and where they are, until the call is over.
                 vectors[index] = piece.withBytes { bytes in
-                    let rest = UnsafeRawBufferPointer(rebasing: bytes[(index == 0 ? written : 0)...])
+                    let rest = UnsafeRawBufferPointer(rebasing: bytes[(index == 0 ? queue.written : 0)...])
                     return iovec(iov_base: UnsafeMutableRawPointer(mutating: rest.baseAddress), iov_len: rest.count)
                 }
             }
@@ -181,17 +183,21 @@ final class ReactorTransport: Transport {
 
     /// Forgets what the system has taken.
     @inline(__always)
-    private func took(_ count: Int) {
-        bufferedBytes -= count
-        var rest = written + count
+    private func took(_ count: Int, _ queue: SendQueue) {
+        queue.bytes -= count
+        var rest = queue.written + count
         var done = 0
-        while done < backlog.count && rest >= backlog[done].count {
-            rest -= backlog[done].count
-            if case .frames(let frames) = backlog[done] { thread.giveBack(frames) }
+        while done < queue.pieces.count && rest >= queue.pieces[done].count {
+            rest -= queue.pieces[done].count
+            if case .frames(let frames) = queue.pieces[done] { thread.giveBack(frames) }
             done += 1
         }
-        written = rest
-        if done == backlog.count { backlog.removeAll(keepingCapacity: false) } else { backlog.removeFirst(done) }
+        queue.written = rest
+        guard done == queue.pieces.count else { return queue.pieces.removeFirst(done) }
+        queue.pieces.removeAll(keepingCapacity: done <= Self.maxVectors)
+        guard queue.retry == nil else { return }
+        self.queue = nil
+        loop?.giveBack(queue)
     }
 
     /// Not private: no test can have the system run out of memory.
@@ -205,8 +211,8 @@ final class ReactorTransport: Transport {
             armRetry()
         default:
             // EPIPE, ECONNRESET and their like. What the peer said before may still lie there: perhaps a close frame that says why.
-            forgetBacklog()
-            loop.afterwards { [self] in readToEnd(code) }
+            forgetQueue()
+            loop?.afterwards { [self] in readToEnd(code) }
         }
     }
 
@@ -216,15 +222,16 @@ final class ReactorTransport: Transport {
     }
 
     private func armRetry() {
-        guard retry == nil else { return }
-        retry = loop.schedule(at: .now() + .milliseconds(10)) { [weak self] in
-            self?.retry = nil
+        let queue = madeQueue
+        guard queue.retry == nil else { return }
+        queue.retry = loop?.schedule(at: .now() + .milliseconds(10)) { [weak self] in
+            self?.queue?.retry = nil
             self?.becameWritable()
         }
     }
 
     private func becameWritable() {
-        guard isBlocked, retry == nil, descriptor != nil else { return }
+        guard isBlocked, queue?.retry == nil, descriptor != nil else { return }
         isBlocked = false
         watch()
         flush()
@@ -252,7 +259,8 @@ final class ReactorTransport: Transport {
 
     private func watch() {
         guard descriptor != nil else { return }
-        loop.watch(number, (isReadingPaused ? 0 : duplex_epoll_in) | (isBlocked && retry == nil ? duplex_epoll_out : 0))
+        let output = isBlocked && queue?.retry == nil ? duplex_epoll_out : 0
+        loop?.watch(number, (isReadingPaused ? 0 : duplex_epoll_in) | output)
     }
 
     // MARK: The end
@@ -260,13 +268,13 @@ final class ReactorTransport: Transport {
     func finishSending() {
         guard ending == .none else { return }
         ending = .sending
-        if backlog.isEmpty { finish() }
+        if isQueueEmpty { finish() }
     }
 
     func closeAfterFlush() {
         guard ending == .none else { return }
         ending = .all
-        if backlog.isEmpty { finish() }
+        if isQueueEmpty { finish() }
     }
 
     private func finish() {
@@ -282,8 +290,19 @@ final class ReactorTransport: Transport {
         guard descriptor != nil else { return }
         closeDescriptor()
         // A handler may be running; it is told afterwards.
-        loop.afterwards { [self] in socket.transportClosed() }
+        loop?.afterwards { [self] in socket.transportClosed() }
     }
+}
+
+/// What the system has not taken of one connection's bytes; lent by the loop for as long as there is something.
+final class SendQueue {
+    @exclusivity(unchecked) var pieces: [Outbox.Piece] = []
+    /// Of the first piece, so many bytes are gone.
+    @exclusivity(unchecked) var written = 0
+    /// The bytes that wait.
+    @exclusivity(unchecked) var bytes = 0
+    /// Due when the system, which had no memory, is asked again.
+    @exclusivity(unchecked) var retry: LoopTimer?
 }
 
 #endif

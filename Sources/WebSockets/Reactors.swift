@@ -46,7 +46,7 @@ final class Reactors: Sendable {
         loop.execute {
             guard let descriptor = box.withLock({ $0.take() }) else { return }
             let socket = accepted.makeSocket(thread)
-            let transport = ReactorTransport(socket: socket, descriptor: descriptor, slot: slot, loop: loop)
+            let transport = ReactorTransport(socket: socket, descriptor: descriptor, slot: slot)
             thread.inTurn { transport.start(accepted.makeHandler(socket), answer: accepted.answer, leftOver: leftOver) }
             if core.isDraining { socket.beginClose(.goingAway, "the server shuts down") }
             core.requestEnded()

@@ -20,9 +20,12 @@ final class ServerCore: Sendable {
     private let requests = Atomic<Int>(0)
 
     let broker: TopicBroker
+    /// What its connections have in common.
+    let settings: SharedSettings
 
     init(_ configuration: WebSocketServer.Configuration) {
         self.configuration = configuration
+        settings = SharedSettings(configuration.connection, logger: configuration.logger)
         broker = TopicBroker(backplane: configuration.backplane)
     }
 

@@ -14,9 +14,9 @@ struct StallWatch: Sendable {
         var stalledSince: Timestamp?
     }
 
-    private var waitedAtLastLook = false
     private var sentAtLastLook = 0
     private var stalledSince: Timestamp?
+    private var waitedAtLastLook = false
 
     /// Looks again.
     ///

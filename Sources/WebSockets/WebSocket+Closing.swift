@@ -72,7 +72,7 @@ extension WebSocket {
     /// The peer broke the protocol or a limit (§7.1.7).
     func fail(_ error: ProtocolError) {
         closeCause = error
-        logger.info("closing: \(error)", metadata: ["peer": "\(peerDescription)", "path": "\(request.path ?? "")"])
+        logger.info("closing: \(error)", metadata: ["peer": "\(peerDescription)", "path": "\(path)"])
         readyState = .closing
         if let frame = connection.fail(error) { sendClose(frame) } else { markDirty() }
         inbox?.finish(closeResult)
@@ -102,11 +102,13 @@ extension WebSocket {
     }
 
     private func dropDeferred() {
+        guard rare != nil else { return }
         deferred = []
         deferredBytes = 0
     }
 
     private func wakeAllWaiters() {
+        guard rare != nil else { return }
         sendWaiters.resumeAll()
         pieceWaiters.resumeAll()
     }
@@ -159,8 +161,7 @@ extension WebSocket {
         updateQueuedBytes()
         finalClosure = connection.closure
         readyState = .closed
-        timer?.cancel()
-        timer = nil
+        thread.disarm(self)
         thread.remove(self)
         leaveTopics()
         guard let closure = connection.closure else { return }
@@ -172,11 +173,16 @@ extension WebSocket {
     private func settle(_ closure: Closure) {
         inbox?.finish(closeResult)
         wakeAllWaiters()
-        for ping in pings { ping.continuation?.resume(throwing: closedError(closure)) }
-        pings = []
-        for waiter in closeWaiters { waiter.resume(returning: closure) }
-        closeWaiters = []
-        assembly = nil
+        guard let rare else { return tellHandler(closure) }
+        for ping in rare.pings { ping.continuation?.resume(throwing: closedError(closure)) }
+        rare.pings = []
+        for waiter in rare.closeWaiters { waiter.resume(returning: closure) }
+        rare.closeWaiters = []
+        rare.assembly = nil
+        tellHandler(closure)
+    }
+
+    private func tellHandler(_ closure: Closure) {
         let handler = handler
         self.handler = nil
         handler?.closed(self, closure)
@@ -185,7 +191,7 @@ extension WebSocket {
     private func logClosed(_ closure: Closure) {
         let seconds = Double((thread.now - openedAt).nanoseconds) / 1e9
         var metadata: Logger.Metadata = [
-            "path": "\(request.path ?? "")", "peer": "\(peerDescription)", "closure": "\(closure)", "seconds": "\(seconds)",
+            "path": "\(path)", "peer": "\(peerDescription)", "closure": "\(closure)", "seconds": "\(seconds)",
         ]
         if let closeCause { metadata["cause"] = "\(closeCause)" }
         logger.debug("closed", metadata: metadata)

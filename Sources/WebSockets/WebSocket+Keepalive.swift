@@ -159,11 +159,10 @@ extension WebSocket {
     /// Sets the timer to the close deadline or the next look at the keepalive, whichever there is: they are never there together.
     func armTimer(keepaliveAt: Timestamp? = nil) {
         guard transport != nil, let moment = closeDeadline ?? keepaliveAt else { return }
-        timer?.cancel()
-        timer = thread.schedule(at: NIODeadline(moment)) { [weak self] in self?.timerFired() }
+        thread.arm(self, at: NIODeadline(moment))
     }
 
-    private func timerFired() {
+    func timerFired() {
         guard let closeDeadline else { return checkKeepalive() }
         if Timestamp(thread.now) >= closeDeadline {
             cut(NetworkError("the peer did not finish the close handshake within \(configuration.closeTimeout)"))

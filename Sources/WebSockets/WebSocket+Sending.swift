@@ -139,6 +139,7 @@ extension WebSocket {
 
     /// Sends what was held back, once the message of pieces has ended.
     func releaseDeferred() {
+        guard !deferred.isEmpty else { return }
         let held = deferred
         deferred = []
         deferredBytes = 0
@@ -240,6 +241,7 @@ extension WebSocket {
     }
 
     private func wakeWaiters() {
+        guard rare != nil else { return }
         if !pieceWaiters.isEmpty && waitingBytes <= lowWaterMark { pieceWaiters.resumeAll() }
         if !sendWaiters.isEmpty && waitingBytes + deferredBytes <= lowWaterMark { sendWaiters.resumeAll() }
     }

@@ -18,7 +18,7 @@ import WebSocketDeflate
 ///
 /// `@unchecked Sendable`: the stored variables below the mark are touched only on `thread` (`assertOwned`); the rest is constant
 /// or atomic. `@exclusivity(unchecked)`: no foreign code runs while one of these is being changed.
-public final class WebSocket: @unchecked Sendable {
+public final class WebSocket: TimerWheelElement, @unchecked Sendable {
     /// Where the connection is on its way, under the names and numbers of the browser's interface.
     public enum ReadyState: UInt8, Sendable, Hashable {
         /// Messages go both ways.
@@ -29,19 +29,12 @@ public final class WebSocket: @unchecked Sendable {
         case closed = 3
     }
 
-    /// The handshake's request, as the client sent it.
-    public let request: HTTPRequest
-    /// What stood for the `{name}`s of the route, percent-decoded; empty on a client.
-    public let parameters: [String: String]
-    /// The subprotocol that was agreed on; nil for none.
-    public let subprotocol: String?
-    /// The peer's address.
-    public let remoteAddress: SocketAddress?
-    let configuration: ConnectionConfiguration
-    let thread: EventThread
-    let logger: Logger
+    // A server holds many of these: what is the same for all connections is shared, what is rarely there is in `rare`, and the small
+    // fields come last, where they take the least.
 
-    private let state = Atomic<UInt8>(ReadyState.open.rawValue)
+    private let handshake: PackedHandshake
+    private let shared: SharedSettings
+    let thread: EventThread
     /// Bytes that wait in the outbox and the transport.
     let queuedBytes = Atomic<Int>(0)
     /// Bytes that other threads have queued to the owner.
@@ -62,57 +55,62 @@ public final class WebSocket: @unchecked Sendable {
     /// The messages for `for try await`; nil for a callback handler.
     let inbox: Inbox?
     @exclusivity(unchecked) var outbox = Outbox()
-    @exclusivity(unchecked) var assembly: ByteBuffer?
-    @exclusivity(unchecked) var isDirty = false
-    /// Whether the transport took more when it was last asked.
-    @exclusivity(unchecked) var isTransportWritable = true
-    var slot = 0
-    @exclusivity(unchecked) var heldPong: ByteBuffer?
-    /// Checks the text that is sent piece by piece; nil outside such a message.
-    var outgoingText: UTF8Validator?
-    /// Messages that wait for the end of one that leaves piece by piece.
-    @exclusivity(unchecked) var deferred: [Message] = []
-    @exclusivity(unchecked) var deferredBytes = 0
-    /// Whether messages of topics wait that can still be dropped.
-    @exclusivity(unchecked) var hasBacklog = false
-    @exclusivity(unchecked) var sendWaiters = Waiters()
-    /// Those who wait for room for a piece.
-    @exclusivity(unchecked) var pieceWaiters = Waiters()
-    /// How many messages were begun that leave piece by piece.
-    @exclusivity(unchecked) var piecemealMessages = 0
+    /// What most connections never have.
+    @exclusivity(unchecked) var rare: RareState?
     /// All bytes that the transport was given; it may have taken them and not sent them yet.
     @exclusivity(unchecked) var bytesWritten = 0
     /// What of them the transport had not sent when it was last asked.
     @exclusivity(unchecked) var transportBytes = 0
+    let openedAt: NIODeadline
+    @exclusivity(unchecked) var keepalive: WebSocketCore.Keepalive?
+    @exclusivity(unchecked) var stallWatch = StallWatch()
+    @exclusivity(unchecked) var maskKeys = MaskKeys()
+    /// Where the connection is among its thread's.
+    var slot: Int32 = 0
+    /// Where it waits for its timer.
+    @exclusivity(unchecked) var timer = TimerWheelPlace.none
+    private let state = Atomic<UInt8>(ReadyState.open.rawValue)
+    @exclusivity(unchecked) var isDirty = false
+    /// Whether the transport took more when it was last asked.
+    @exclusivity(unchecked) var isTransportWritable = true
     /// Whether the handler answered what the last read brought.
     @exclusivity(unchecked) var hasAnsweredInRead = false
     /// Whether reading waits until the answers of a callback handler have left.
     @exclusivity(unchecked) var isReadingHeldUp = false
-    @exclusivity(unchecked) var stallWatch = StallWatch()
-    var pings: [PendingPing] = []
-    @exclusivity(unchecked) var keepalive: WebSocketCore.Keepalive?
-    var closeDeadline: Timestamp?
-    var timer: LoopTimer?
-    var closeCause: (any Error)?
-    /// How it ended; any thread may read it once `readyState` is closed, as it is not written after that.
-    var finalClosure: Closure?
-    var closeWaiters: [CheckedContinuation<Closure, Never>] = []
-    @exclusivity(unchecked) var maskKeys = MaskKeys()
-    let openedAt: NIODeadline
+    /// Whether messages of topics wait that can still be dropped.
+    @exclusivity(unchecked) var hasBacklog = false
 
-    init(_ handshake: Handshake, role: Role, configuration: ConnectionConfiguration, thread: EventThread, inbox: Inbox?) {
-        request = handshake.request
-        parameters = handshake.parameters
-        subprotocol = handshake.subprotocol
-        remoteAddress = handshake.remoteAddress
-        logger = handshake.logger
-        self.configuration = configuration
+    init(_ handshake: Handshake, role: Role, settings: SharedSettings, thread: EventThread, inbox: Inbox?) {
+        self.handshake = PackedHandshake(handshake)
+        shared = settings
         self.thread = thread
         self.inbox = inbox
         codec = handshake.deflate.map { thread.codecs.codec($0) }
-        connection = Connection(role: role, limits: configuration.limits, allowsCompression: handshake.deflate != nil)
+        connection = Connection(role: role, limits: settings.connection.limits, allowsCompression: handshake.deflate != nil)
         openedAt = thread.now
     }
+
+    var configuration: ConnectionConfiguration {
+        @inline(__always) get { shared.connection }
+    }
+
+    var logger: Logger { shared.logger }
+
+    // MARK: What the handshake settled
+
+    /// The handshake's request, as the client sent it, without the fields that only the handshake itself needs (`Connection`, `Upgrade`,
+    /// `Sec-WebSocket-Key`, `-Version` and `-Extensions`).
+    ///
+    /// It is kept packed and made anew for each call: keep what you need often.
+    public var request: HTTPRequest { handshake.request }
+    /// What stood for the `{name}`s of the route, percent-decoded; empty on a client.
+    public var parameters: [String: String] { handshake.parameters }
+    /// The subprotocol that was agreed on; nil for none.
+    public var subprotocol: String? { handshake.subprotocol }
+    /// The peer's address.
+    public var remoteAddress: SocketAddress? { handshake.remoteAddress }
+    /// What the log says of where the connection leads.
+    var path: String { handshake.path }
 
     /// What the handshake settled.
     struct Handshake: Sendable {
@@ -121,7 +119,6 @@ public final class WebSocket: @unchecked Sendable {
         var subprotocol: String?
         var deflate: DeflateAgreement?
         var remoteAddress: SocketAddress?
-        var logger: Logger
     }
 
     @inline(__always)
@@ -163,7 +160,7 @@ public final class WebSocket: @unchecked Sendable {
         self.handler = handler
         thread.add(self)
         startKeepalive()
-        logger.debug("opened", metadata: ["path": "\(request.path ?? "")", "peer": "\(peerDescription)"])
+        logger.debug("opened", metadata: ["path": "\(path)", "peer": "\(peerDescription)"])
         thread.inTurn { handler.opened(self) }
     }
 
@@ -172,5 +169,5 @@ public final class WebSocket: @unchecked Sendable {
 
 extension WebSocket: CustomStringConvertible {
     /// The peer and the path.
-    public var description: String { "WebSocket(\(peerDescription), \(request.path ?? ""))" }
+    public var description: String { "WebSocket(\(peerDescription), \(path))" }
 }

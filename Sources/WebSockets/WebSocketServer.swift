@@ -110,7 +110,7 @@ public final class WebSocketServer: Service, Sendable {
         } catch is ConnectionClosed {
             socket.close()
         } catch {
-            socket.logger.error("a handler threw: \(error)", metadata: ["path": "\(socket.request.path ?? "")"])
+            socket.logger.error("a handler threw: \(error)", metadata: ["path": "\(socket.path)"])
             socket.thread.perform { socket.beginClose(.internalServerError, "") }
         }
     }

@@ -220,7 +220,7 @@ private final class Session {
         case .agreed(let agreement, _):
             self.agreement = agreement
             let socket = WebSocket(
-                .init(request: handshake.request, logger: .init(label: "test")), role: .client, configuration: .init(),
+                .init(request: handshake.request), role: .client, configuration: .init(),
                 thread: EventThread(eventLoop: channel.eventLoop, statistics: Statistics(role: .client)), inbox: nil)
             try? channel.pipeline.syncOperations.addHandler(NIOTransport(socket: socket, handler: handler))
         case .refused(let response, let body, let isTruncated): refusal = (response, body, isTruncated)

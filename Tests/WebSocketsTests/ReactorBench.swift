@@ -47,7 +47,7 @@ final class ReactorBench: Sendable {
                 guard let descriptor = OwnedDescriptor(ours) else { return }
                 let inbox = usesInbox ? Inbox(limit: configuration.maxUnreadBytes) : nil
                 let socket = WebSocket(.test, role: .server, configuration: configuration, thread: thread, inbox: inbox)
-                let transport = ReactorTransport(socket: socket, descriptor: descriptor, slot: slot, loop: loop)
+                let transport = ReactorTransport(socket: socket, descriptor: descriptor, slot: slot)
                 thread.inTurn {
                     transport.start(handler(socket), answer: ByteBuffer(string: answer), leftOver: ByteBuffer(bytes: leftOver))
                 }

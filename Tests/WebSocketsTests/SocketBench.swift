@@ -209,8 +209,15 @@ extension ConnectionConfiguration {
 
 extension WebSocket.Handshake {
     static let test = WebSocket.Handshake(
-        request: HTTPRequest(method: .get, scheme: "http", authority: "localhost", path: "/test"),
-        logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        request: HTTPRequest(method: .get, scheme: "http", authority: "localhost", path: "/test"))
+}
+
+extension WebSocket {
+    /// A connection with settings of its own, which logs nothing.
+    convenience init(_ handshake: Handshake, role: Role, configuration: ConnectionConfiguration, thread: EventThread, inbox: Inbox?) {
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        self.init(handshake, role: role, settings: SharedSettings(configuration, logger: logger), thread: thread, inbox: inbox)
+    }
 }
 
 /// Calls closures.

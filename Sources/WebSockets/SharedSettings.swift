@@ -1,0 +1,14 @@
+// What all connections of a server or a client have in common.
+
+import Logging
+
+/// What all connections of a server or a client have in common; one object for all of them.
+final class SharedSettings: Sendable {
+    let connection: ConnectionConfiguration
+    let logger: Logger
+
+    init(_ connection: ConnectionConfiguration, logger: Logger) {
+        self.connection = connection
+        self.logger = logger
+    }
+}
