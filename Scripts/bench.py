@@ -165,7 +165,5 @@ def number_after(name, line):
 
 
 def table(head, rows):
-    """Prints a table in Markdown."""
-    print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
-    for row in rows:
-        print(f"| {' | '.join(row)} |")
+    """The lines of a table in Markdown."""
+    return [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *(f"| {' | '.join(row)} |" for row in rows)]
