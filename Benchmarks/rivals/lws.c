@@ -1,7 +1,7 @@
 // A rival: libwebsockets, one thread, its own event loop (on libev it was no faster). Usage: lws PORT
 //
-// / sends back what it gets; /broadcast sends it to everyone there. Compression is an extension that is not loaded. Messages are written in the
-// callback that says that there is room, as the library asks for, until there is none; one for many is shared by all that it goes to.
+// / sends back what it gets; /broadcast sends it to everyone there. Compression is an extension that is not loaded. Messages are written in
+// the callback that says that there is room, as the library asks for, until there is none; one for many is shared by all of them.
 #include <libwebsockets.h>
 #include <malloc.h>
 #include <stdlib.h>
