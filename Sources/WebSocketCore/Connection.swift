@@ -60,6 +60,11 @@ public struct Connection: ~Copyable, Sendable {
 
     /// Makes an open connection, after its handshake.
     public init(role: Role, limits: Limits = Limits(), allowsCompression: Bool = false) {
+        self.init(role: role, limits: SharedLimits(limits), allowsCompression: allowsCompression)
+    }
+
+    /// Makes an open connection, which shares its limits with others.
+    package init(role: Role, limits: SharedLimits, allowsCompression: Bool) {
         self.role = role
         self.parser = FrameParser(role: role, allowsCompression: allowsCompression)
         self.assembler = MessageAssembler(limits: limits)

@@ -18,3 +18,10 @@ public struct Limits: Sendable, Hashable {
         self.maxFragments = maxFragments
     }
 }
+
+/// Limits that many connections have in common.
+package final class SharedLimits: Sendable {
+    package let limits: Limits
+
+    package init(_ limits: Limits) { self.limits = limits }
+}

@@ -5,7 +5,7 @@
 
 /// Follows the frames of messages, and refuses those that break the order, a limit or UTF-8 (RFC 6455 §5.4, §8.1).
 struct MessageAssembler: ~Copyable, Sendable {
-    private let limits: Limits
+    private let shared: SharedLimits
     private var size = 0
     private var fragments = 0
     /// The message that is under way; nil between messages.
@@ -13,7 +13,9 @@ struct MessageAssembler: ~Copyable, Sendable {
     private(set) var isCompressed = false
     private var utf8 = UTF8Validator()
 
-    init(limits: Limits) { self.limits = limits }
+    init(limits: SharedLimits) { shared = limits }
+
+    private var limits: Limits { shared.limits }
 
     /// Takes note of a data frame's header, before any of its payload is kept.
     @inline(__always)

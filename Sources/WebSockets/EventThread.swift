@@ -32,6 +32,8 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
     @exclusivity(unchecked) private var alarm: (deadline: UInt64, timer: LoopTimer)?
     /// What compresses and decompresses for the connections.
     let codecs = DeflateCodecs()
+    /// The handlers without state, by their types.
+    @exclusivity(unchecked) var statelessHandlers: [ObjectIdentifier: HandlerBox] = [:]
     /// Memory that is free again.
     @exclusivity(unchecked) private var frameBuffers: [FrameBuffer] = []
     @exclusivity(unchecked) private var readBuffer: ByteBuffer?

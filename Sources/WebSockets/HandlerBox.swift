@@ -9,7 +9,15 @@ import WebSocketCore
 class HandlerBox {
     fileprivate init() {}
 
-    static func box(_ handler: some WebSocketHandler) -> HandlerBox { Box(handler) }
+    /// - Parameter known: the boxes of handlers without state, of which one serves all connections of a thread.
+    static func box<Handler: WebSocketHandler>(_ handler: Handler, _ known: inout [ObjectIdentifier: HandlerBox]) -> HandlerBox {
+        guard MemoryLayout<Handler>.size == 0 else { return Box(handler) }
+        let type = ObjectIdentifier(Handler.self)
+        if let box = known[type] { return box }
+        let box = Box(handler)
+        known[type] = box
+        return box
+    }
 
     func opened(_ socket: WebSocket) {}
     func received(_ message: Message, from socket: WebSocket) {}

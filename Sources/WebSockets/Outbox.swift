@@ -21,7 +21,12 @@ struct Outbox {
     /// Collected frames that are longer than this are sealed: growing the memory further would copy it.
     private static let sealThreshold = 65_536
 
-    private var sealed = CircularBuffer<(piece: Piece, endsFrame: Bool)>(initialCapacity: 0)
+    /// Most of the time there are none, and an idle connection pays a word for them.
+    private final class Sealed {
+        @exclusivity(unchecked) var pieces = CircularBuffer<(piece: Piece, endsFrame: Bool)>(initialCapacity: 2)
+    }
+
+    private var sealed: Sealed?
     private var tail: FrameBuffer?
     /// The bytes that wait.
     private(set) var byteCount = 0
@@ -54,12 +59,12 @@ struct Outbox {
         if header.maskKey == nil {
             frames(thread).append(header, UnsafeRawBufferPointer(start: nil, count: 0))
             seal(endsFrame: false)
-            sealed.append((.shared(payload), true))
+            keep((.shared(payload), true))
         } else {
             seal()
             let frames = FrameBuffer(capacity: header.encodedLength + payload.readableBytes)
             frames.append(header, payload)
-            sealed.append((.frames(frames), true))
+            keep((.frames(frames), true))
         }
     }
 
@@ -68,7 +73,7 @@ struct Outbox {
         byteCount += frame.readableBytes
         if frame.readableBytes >= Self.shareThreshold {
             seal()
-            sealed.append((.shared(frame), true))
+            keep((.shared(frame), true))
         } else {
             let frames = frames(thread)
             frames.append(frame)
@@ -84,14 +89,21 @@ struct Outbox {
         return frames
     }
 
+    private mutating func keep(_ piece: (Piece, endsFrame: Bool)) {
+        let made = sealed ?? Sealed()
+        made.pieces.append((piece.0, piece.endsFrame))
+        sealed = made
+    }
+
     private mutating func seal(endsFrame: Bool = true) {
-        if let frames = tail.take() { sealed.append((.frames(frames), endsFrame)) }
+        if let frames = tail.take() { keep((.frames(frames), endsFrame)) }
     }
 
     /// Takes the next bytes to write.
     @inline(__always)
     mutating func next() -> Piece? {
-        if let (piece, endsFrame) = sealed.popFirst() {
+        if let sealed, let (piece, endsFrame) = sealed.pieces.popFirst() {
+            if sealed.pieces.isEmpty { self.sealed = nil }
             isInsideFrame = !endsFrame
             byteCount -= piece.count
             return piece

@@ -16,13 +16,17 @@ struct PackedHandshake: Sendable {
         .connection, .upgrade, .secWebSocketKey, .secWebSocketVersion, .secWebSocketExtensions,
     ]
 
+    /// Those that stand as a number.
+    private static let schemes: [String?] = [nil, "http", "https"]
+
     init(_ handshake: WebSocket.Handshake) {
         let request = handshake.request
         var packer = Packer()
         packer.add(request.path)
         packer.add(request.authority)
-        packer.add(request.scheme)
-        packer.add(request.method.rawValue)
+        packer.add(Self.schemes.firstIndex(of: request.scheme) ?? Self.schemes.count)
+        if !Self.schemes.contains(request.scheme) { packer.add(request.scheme) }
+        packer.add(request.method == .get ? nil : request.method.rawValue)
         packer.add(handshake.subprotocol)
         packer.add(handshake.parameters.count)
         for (name, value) in handshake.parameters {
@@ -54,7 +58,8 @@ struct PackedHandshake: Sendable {
         var unpacker = Unpacker(bytes)
         let path = unpacker.string()
         let authority = unpacker.string()
-        let scheme = unpacker.string()
+        let known = unpacker.number()
+        let scheme = known < Self.schemes.count ? Self.schemes[known] : unpacker.string()
         let method = unpacker.string().flatMap { HTTPRequest.Method($0) } ?? .get
         let subprotocol = unpacker.string()
         var parameters: [String: String] = [:]

@@ -19,6 +19,7 @@ final class RareState {
     /// How many messages were begun that leave piece by piece.
     @exclusivity(unchecked) var piecemealMessages = 0
     @exclusivity(unchecked) var pings: [PendingPing] = []
+    @exclusivity(unchecked) var stallWatch = StallWatch()
     @exclusivity(unchecked) var closeDeadline: Timestamp?
     @exclusivity(unchecked) var closeCause: (any Error)?
     /// How it ended; any thread may read it once `readyState` is closed, as neither it nor `WebSocket.rare` is written after that.
@@ -70,6 +71,10 @@ extension WebSocket {
     var pings: [PendingPing] {
         get { rare?.pings ?? [] }
         _modify { yield &madeRare.pings }
+    }
+    var stallWatch: StallWatch {
+        get { rare?.stallWatch ?? StallWatch() }
+        _modify { yield &madeRare.stallWatch }
     }
     var closeDeadline: Timestamp? {
         get { rare?.closeDeadline }

@@ -19,10 +19,10 @@ final class ReactorTransport: Transport {
     private enum Ending { case none, sending, all }
 
     private let socket: WebSocket
-    /// Given back when this goes, which is when the connection ends.
-    private let slot: ConnectionSlot
     /// What the system has not taken; most of the time there is nothing, and no queue.
     @exclusivity(unchecked) private var queue: SendQueue?
+    /// Given back when this goes, which is when the connection ends.
+    private let slot: HeldSlot
     @exclusivity(unchecked) private var descriptor: OwnedDescriptor?
     /// Whether the system said that it takes no more for now.
     @exclusivity(unchecked) private var isBlocked = false
@@ -32,10 +32,10 @@ final class ReactorTransport: Transport {
 
     private static let maxVectors = 64
 
-    init(socket: WebSocket, descriptor: consuming OwnedDescriptor, slot: ConnectionSlot) {
+    init(socket: WebSocket, descriptor: consuming OwnedDescriptor, slot: consuming HeldSlot) {
         self.socket = socket
         self.descriptor = consume descriptor
-        self.slot = slot
+        self.slot = consume slot
     }
 
     private var thread: EventThread { socket.thread }

@@ -37,14 +37,15 @@ final class Reactors: Sendable {
     ///
     /// - Parameter leftOver: what was read behind the handshake.
     func adopt(
-        _ descriptor: consuming OwnedDescriptor, _ slot: ConnectionSlot, _ accepted: HTTPServerHandler.Accepted, leftOver: ByteBuffer
+        _ descriptor: consuming OwnedDescriptor, _ slot: consuming HeldSlot, _ accepted: HTTPServerHandler.Accepted, leftOver: ByteBuffer
     ) {
         let index = turn.add(1, ordering: .relaxed).newValue % loops.count
         let (loop, thread, core) = (loops[index], threads[index], core)
-        // A closure may be copied, and what it holds with it; a descriptor may not.
+        // A closure may be copied, and what it holds with it; these may not.
         let box = Mutex<OwnedDescriptor?>(consume descriptor)
+        let slotBox = Mutex<HeldSlot?>(consume slot)
         loop.execute {
-            guard let descriptor = box.withLock({ $0.take() }) else { return }
+            guard let descriptor = box.withLock({ $0.take() }), let slot = slotBox.withLock({ $0.take() }) else { return }
             let socket = accepted.makeSocket(thread)
             let transport = ReactorTransport(socket: socket, descriptor: descriptor, slot: slot)
             thread.inTurn { transport.start(accepted.makeHandler(socket), answer: accepted.answer, leftOver: leftOver) }

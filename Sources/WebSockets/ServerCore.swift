@@ -68,24 +68,54 @@ final class ServerCore: Sendable {
     var isBusy: Bool { statistics.snapshot.open > 0 || requests.load(ordering: .relaxed) > 0 }
 }
 
-/// One TCP connection's place among those that are counted: it is taken for as long as somebody holds this.
-final class ConnectionSlot: Sendable {
-    /// Whether the server had too many connections already.
-    let isOverLimit: Bool
+/// The places of a server's TCP connections.
+final class ConnectionSlots: Sendable {
     private let core: ServerCore
     private let onFree: @Sendable () -> Void
 
-    /// - Parameter onFree: the connection has ended, and its descriptor is closed.
+    /// - Parameter onFree: a connection has ended, and its descriptor is closed.
     init(_ core: ServerCore, onFree: @escaping @Sendable () -> Void = {}) {
         self.core = core
         self.onFree = onFree
-        isOverLimit = core.connectionOpened()
     }
 
-    deinit {
+    /// Counts a connection in, and says whether it is over the limit.
+    fileprivate func take() -> Bool { core.connectionOpened() }
+
+    fileprivate func free() {
         core.connectionClosed()
         onFree()
     }
+}
+
+/// One TCP connection's place among those that are counted: it is taken for as long as somebody holds this, or what it was handed over to.
+final class ConnectionSlot: Sendable {
+    /// Whether the server had too many connections already.
+    let isOverLimit: Bool
+    private let slots: ConnectionSlots
+    private let isHandedOver = Atomic<Bool>(false)
+
+    init(_ slots: ConnectionSlots) {
+        self.slots = slots
+        isOverLimit = slots.take()
+    }
+
+    /// Gives the place to whoever takes the connection over; once.
+    func handOver() -> HeldSlot {
+        isHandedOver.store(true, ordering: .relaxed)
+        return HeldSlot(slots: slots)
+    }
+
+    deinit {
+        if !isHandedOver.load(ordering: .relaxed) { slots.free() }
+    }
+}
+
+/// A place that was handed over: the reactor's connections hold it without an object for it.
+struct HeldSlot: ~Copyable, Sendable {
+    fileprivate let slots: ConnectionSlots
+
+    deinit { slots.free() }
 }
 
 /// The tasks of handlers, so that shutting down can cancel them and wait for them.

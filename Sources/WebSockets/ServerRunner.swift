@@ -28,6 +28,7 @@ final class ServerRunner: Sendable {
     private var owners: [EventThread] { Array(threads.values) + (reactors?.threads ?? []) }
     private let reactors: Reactors?
     private let acceptGate: AcceptGate
+    private let slots: ConnectionSlots
     private let quiescing = NIOLockedValueBox<(any Channel)?>(nil)
     private let reloader = NIOLockedValueBox<TimedCertificateReloader?>(nil)
 
@@ -35,7 +36,9 @@ final class ServerRunner: Sendable {
         self.core = core
         self.host = host
         self.port = port
-        acceptGate = AcceptGate(logger: core.logger)
+        let gate = AcceptGate(logger: core.logger)
+        acceptGate = gate
+        slots = ConnectionSlots(core) { gate.connectionClosed() }
         group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, core.configuration.threads))
         threads = Dictionary(
             uniqueKeysWithValues: group.makeIterator().map {
@@ -80,7 +83,7 @@ final class ServerRunner: Sendable {
 
     private func setUp(_ channel: any Channel, _ context: NIOSSLContext?) throws {
         guard let thread = threads[ObjectIdentifier(channel.eventLoop)] else { return }
-        let slot = ConnectionSlot(core) { self.acceptGate.connectionClosed() }
+        let slot = ConnectionSlot(slots)
         channel.closeFuture.whenComplete { _ in withExtendedLifetime(slot) {} }
         let pipeline = channel.pipeline.syncOperations
         if let context { try pipeline.addHandler(NIOSSLServerHandler(context: context)) }

@@ -1,14 +1,17 @@
 // What all connections of a server or a client have in common.
 
 import Logging
+import WebSocketCore
 
 /// What all connections of a server or a client have in common; one object for all of them.
 final class SharedSettings: Sendable {
     let connection: ConnectionConfiguration
+    let limits: SharedLimits
     let logger: Logger
 
     init(_ connection: ConnectionConfiguration, logger: Logger) {
         self.connection = connection
+        limits = SharedLimits(connection.limits)
         self.logger = logger
     }
 }

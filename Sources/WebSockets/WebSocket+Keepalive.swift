@@ -111,9 +111,9 @@ extension WebSocket {
 
     func startKeepalive() {
         guard let settings = configuration.keepalive else { return }
-        keepalive = WebSocketCore.Keepalive(
-            interval: settings.interval, timeout: settings.timeout, now: Timestamp(thread.now))
-        checkKeepalive()
+        let now = Timestamp(thread.now)
+        keepalive = WebSocketCore.Keepalive(interval: settings.interval, timeout: settings.timeout, now: now)
+        armTimer(keepaliveAt: now.advanced(by: settings.interval))
     }
 
     /// Looks whether the peer is still there, by two rules:
@@ -130,8 +130,11 @@ extension WebSocket {
         guard keepalive != nil, let settings = configuration.keepalive else { return armTimer() }
         let now = Timestamp(thread.now)
         updateQueuedBytes()
-        let finding = stallWatch.look(
-            at: now, waiting: waitingBytes, sent: bytesWritten - transportBytes, isExcused: keepsPeerWaiting)
+        // Where nothing waits, nor has, there is nothing to see.
+        let finding =
+            waitingBytes == 0 && rare == nil
+            ? StallWatch.Finding()
+            : stallWatch.look(at: now, waiting: waitingBytes, sent: bytesWritten - transportBytes, isExcused: keepsPeerWaiting)
         if finding.hasMoved { keepalive?.heard(at: now) }
         let stallEnd = finding.stalledSince?.advanced(by: settings.interval + settings.timeout)
         if let stallEnd, now >= stallEnd {

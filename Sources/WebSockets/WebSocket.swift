@@ -63,7 +63,6 @@ public final class WebSocket: TimerWheelElement, @unchecked Sendable {
     @exclusivity(unchecked) var transportBytes = 0
     let openedAt: NIODeadline
     @exclusivity(unchecked) var keepalive: WebSocketCore.Keepalive?
-    @exclusivity(unchecked) var stallWatch = StallWatch()
     @exclusivity(unchecked) var maskKeys = MaskKeys()
     /// Where the connection is among its thread's.
     var slot: Int32 = 0
@@ -86,7 +85,7 @@ public final class WebSocket: TimerWheelElement, @unchecked Sendable {
         self.thread = thread
         self.inbox = inbox
         codec = handshake.deflate.map { thread.codecs.codec($0) }
-        connection = Connection(role: role, limits: settings.connection.limits, allowsCompression: handshake.deflate != nil)
+        connection = Connection(role: role, limits: settings.limits, allowsCompression: handshake.deflate != nil)
         openedAt = thread.now
     }
 
@@ -156,7 +155,7 @@ public final class WebSocket: TimerWheelElement, @unchecked Sendable {
     func start(transport: any Transport, handler: any WebSocketHandler) {
         assertOwned()
         self.transport = transport
-        let handler = HandlerBox.box(handler)
+        let handler = HandlerBox.box(handler, &thread.statelessHandlers)
         self.handler = handler
         thread.add(self)
         startKeepalive()

@@ -87,7 +87,7 @@ import Testing
         let core = ServerCore(configuration)
         if let route { core.add(route) }
         let thread = EventThread(eventLoop: channel.embeddedEventLoop, statistics: core.statistics)
-        let handler = HTTPServerHandler(server: core, thread: thread, slot: ConnectionSlot(core))
+        let handler = HTTPServerHandler(server: core, thread: thread, slot: ConnectionSlot(ConnectionSlots(core)))
         try handler.addTo(channel.pipeline.syncOperations)
         try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
         return channel

@@ -39,7 +39,7 @@ final class ReactorBench: Sendable {
         let (ours, peer) = (pair[0], BlockingPeer(OwnedDescriptor(pair[1])))
         if var sendBuffer { setsockopt(ours, SOL_SOCKET, SO_SNDBUF, &sendBuffer, socklen_t(MemoryLayout<Int32>.size)) }
         let (loop, thread) = (loop, thread)
-        let slot = slot ?? ConnectionSlot(core)
+        let slot = slot ?? ConnectionSlot(ConnectionSlots(core))
         let socket = await withCheckedContinuation { continuation in
             loop.execute {
                 // As a connection that NIO accepted.
@@ -47,7 +47,7 @@ final class ReactorBench: Sendable {
                 guard let descriptor = OwnedDescriptor(ours) else { return }
                 let inbox = usesInbox ? Inbox(limit: configuration.maxUnreadBytes) : nil
                 let socket = WebSocket(.test, role: .server, configuration: configuration, thread: thread, inbox: inbox)
-                let transport = ReactorTransport(socket: socket, descriptor: descriptor, slot: slot)
+                let transport = ReactorTransport(socket: socket, descriptor: descriptor, slot: slot.handOver())
                 thread.inTurn {
                     transport.start(handler(socket), answer: ByteBuffer(string: answer), leftOver: ByteBuffer(bytes: leftOver))
                 }

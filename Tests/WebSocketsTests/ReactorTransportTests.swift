@@ -340,7 +340,7 @@ import WebSocketCore
     @Test func theSlotIsFreeWhenTheConnectionHasEnded() async throws {
         try await withBench { bench in
             let freed = Gate()
-            let slot = Box<ConnectionSlot?>(ConnectionSlot(bench.core) { freed.open() })
+            let slot = Box<ConnectionSlot?>(ConnectionSlot(ConnectionSlots(bench.core) { freed.open() }))
             let (socket, peer) = try await bench.connect(slot: slot.change { $0.take() }, handler: Self.echo)
             peer.finish()
             _ = await socket.waitUntilClosed()

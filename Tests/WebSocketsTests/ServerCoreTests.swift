@@ -14,17 +14,31 @@ import WebSocketCore
         configuration.maxConnections = 2
         let core = ServerCore(configuration)
         let freed = Atomic(0)
-        var slots = (0..<4).map { _ in ConnectionSlot(core) { freed.add(1, ordering: .relaxed) } }
+        let places = ConnectionSlots(core) { freed.add(1, ordering: .relaxed) }
+        var slots = (0..<4).map { _ in ConnectionSlot(places) }
         #expect(slots.map(\.isOverLimit) == [false, false, true, true])
         slots.removeFirst(3)
         #expect(freed.load(ordering: .relaxed) == 3)
-        slots += (0..<2).map { _ in ConnectionSlot(core) }
+        slots += (0..<2).map { _ in ConnectionSlot(places) }
         #expect(slots.map(\.isOverLimit) == [true, false, true])
+    }
+
+    @Test func whatWasHandedOverIsFreeWhenItsNewHolderGoes() {
+        let core = ServerCore(.forTests())
+        let freed = Atomic(0)
+        let places = ConnectionSlots(core) { freed.add(1, ordering: .relaxed) }
+        var slot: ConnectionSlot? = ConnectionSlot(places)
+        var held = slot?.handOver()
+        slot = nil
+        #expect(freed.load(ordering: .relaxed) == 0)
+        #expect(held != nil)
+        held = nil
+        #expect(freed.load(ordering: .relaxed) == 1)
     }
 
     @Test func hasNoLimitUnlessItIsSet() {
         let core = ServerCore(.forTests())
-        #expect((0..<1000).map { _ in ConnectionSlot(core) }.allSatisfy { !$0.isOverLimit })
+        #expect((0..<1000).map { _ in ConnectionSlot(ConnectionSlots(core)) }.allSatisfy { !$0.isOverLimit })
     }
 
     @Test func isBusyWhileARequestIsAnswered() {
