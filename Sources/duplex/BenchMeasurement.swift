@@ -8,13 +8,12 @@ struct BenchMeasurement: Sendable {
     let server: ServerProcess?
     /// What all threads counted.
     var tally = LoadTally()
-    /// How much of the time the busiest thread worked.
-    var busiest = 0.0
+    /// How the busiest thread was loaded: how much of the time it worked, and how much it waited for a processor.
+    var busiest = (busy: 0.0, waiting: 0.0)
     /// What this process worked while it was measured, in seconds, and what the server's did.
     var cpuTime = 0.0
     var serverCPUTime: Double?
-    /// How long it took to open all connections, in seconds, and how many of them were open at the end.
-    var openingTime = 0.0
+    /// How many connections were open at the end.
     var held = 0
     /// The server's resident bytes before the first connection and at the end.
     var memoryBefore: Int?
@@ -29,7 +28,7 @@ struct BenchMeasurement: Sendable {
 
     mutating func add(_ thread: LoadTally) {
         tally.add(thread)
-        busiest = max(busiest, thread.busy)
+        if thread.load.busy + thread.load.waiting > busiest.busy + busiest.waiting { busiest = thread.load }
     }
 
     /// How many messages that everyone should have got somebody did not; of an echo, the answers that never came.
@@ -50,16 +49,23 @@ enum Bottleneck {
     /// What is to be said of it; nil if the server was it, or nothing.
     static func note(_ measured: BenchMeasurement, cores: Int) -> String? {
         let share = measured.cpuTime / max(measured.tally.measuredTime, 1e-9) / Double(cores)
-        if max(measured.busiest, share) > busy {
-            let worked = Int((max(measured.busiest, share) * 100).rounded())
+        let (worked, waited) = (max(measured.busiest.busy, share), measured.busiest.waiting)
+        if worked > busy {
             let more =
                 measured.plan.threads < cores ? "give it more --threads, or measure from another machine" : "measure from another machine"
-            return "this end was the bottleneck: its threads worked \(min(worked, 100)) % of the time; \(more)"
+            return "this end was the bottleneck: its threads worked \(percent(worked)) of the time; \(more)"
         }
-        if let lag = measured.tally.lag.percentiles, lag.p99 > late, measured.tally.heldBack == 0 {
-            return "this end did not keep the rate: one message in a hundred left over \(Figures.time(lag.p99)) late; "
-                + "lower --rate, or measure from a machine that does nothing else"
-        }
-        return nil
+        if measured.plan.rate != nil { return lagNote(measured.tally) }
+        guard worked + waited > busy else { return nil }
+        return "this end was the bottleneck: its threads worked \(percent(worked)) of the time and waited \(percent(waited)) for a "
+            + "processor; measure from a machine that does nothing else"
     }
+
+    private static func lagNote(_ tally: LoadTally) -> String? {
+        guard let lag = tally.lag.percentiles, lag.p99 > late, tally.heldBack == 0 else { return nil }
+        return "this end did not keep the rate: one message in a hundred left over \(Figures.time(lag.p99)) late; "
+            + "lower --rate, or measure from a machine that does nothing else"
+    }
+
+    private static func percent(_ share: Double) -> String { "\(min(100, Int((share * 100).rounded()))) %" }
 }

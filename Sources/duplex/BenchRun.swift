@@ -77,9 +77,9 @@ struct BenchRun: Sendable {
 
     private func hold(_ measured: inout BenchMeasurement) async throws {
         measured.memoryBefore = measured.server?.residentBytes
-        let start = monotonicTime()
+        try await beginMeasuring(&measured)
         try await open()
-        measured.openingTime = Double(monotonicTime() - start) / 1e9
+        try await endMeasuring(&measured)
         progress.phase = .running(since: monotonicTime(), warmUp: 0, seconds: plan.seconds)
         try await wait(plan.seconds)
         measured.memoryAfter = measured.server?.residentBytes
@@ -112,7 +112,7 @@ struct BenchRun: Sendable {
             }
             do {
                 try await group.waitForAll()
-            } catch  where plan.kind == .idle && !(error is CancellationError) {
+            } catch  where plan.kind == .idle {
                 // What is open can be held.
             }
         }
@@ -130,11 +130,20 @@ struct BenchRun: Sendable {
     private func measureLoad(_ measured: inout BenchMeasurement) async throws {
         progress.phase = .running(since: monotonicTime(), warmUp: plan.warmUp, seconds: plan.seconds)
         try await wait(plan.warmUp)
-        try await all { thread in try await thread.loop.submit(thread.beginMeasuring).get() }
-        let (server, own) = (measured.server?.cpuTime, CPU.ofProcess)
+        try await beginMeasuring(&measured)
         try await wait(plan.seconds)
-        measured.cpuTime = CPU.ofProcess - own
-        if let server, let now = measured.server?.cpuTime { measured.serverCPUTime = now - server }
+        try await endMeasuring(&measured)
+    }
+
+    private func beginMeasuring(_ measured: inout BenchMeasurement) async throws {
+        try await all { thread in try await thread.loop.submit(thread.beginMeasuring).get() }
+        measured.cpuTime = CPU.ofProcess
+        measured.serverCPUTime = measured.server?.cpuTime
+    }
+
+    private func endMeasuring(_ measured: inout BenchMeasurement) async throws {
+        measured.cpuTime = CPU.ofProcess - measured.cpuTime
+        if let before = measured.serverCPUTime { measured.serverCPUTime = measured.server?.cpuTime.map { $0 - before } }
         try await all { thread in try await thread.loop.submit(thread.endMeasuring).get() }
     }
 
@@ -143,10 +152,15 @@ struct BenchRun: Sendable {
         let end = monotonicTime() + UInt64(seconds * 1e9)
         while !Task.isCancelled {
             let now = monotonicTime()
-            guard now < end else { return }
+            guard now < end, !isDeserted else { return }
             try? await Task.sleep(for: .nanoseconds(min(Int64(end - now), 100_000_000)))
             try await checkHealth()
         }
+    }
+
+    /// Whether every connection has ended that should have been held.
+    private var isDeserted: Bool {
+        plan.kind != .handshake && threads.allSatisfy { $0.open.load(ordering: .relaxed) == 0 }
     }
 
     /// Whether it makes sense to go on.

@@ -76,10 +76,11 @@ enum TextTable {
     static func lines(columns: [String], rows: [[String]], _ style: Style) -> [String] {
         let widths = columns.indices.map { index in ([columns] + rows).map { $0[index].count }.max() ?? 0 }
         let line = { (cells: [String]) in
-            zip(cells, widths).enumerated().map { index, cell in
+            let aligned = zip(cells, widths).enumerated().map { index, cell in
                 let space = String(repeating: " ", count: cell.1 - cell.0.count)
                 return index == 0 ? cell.0 + space : space + cell.0
             }.joined(separator: "  ")
+            return String(aligned.prefix(through: aligned.lastIndex { $0 != " " } ?? aligned.startIndex))
         }
         return [style.paint(line(columns), .faint)] + rows.map(line)
     }

@@ -8,7 +8,7 @@ import WebSockets
 class LoadConnection: WebSocketHandler {
     let thread: LoadThread
     private let begunAt: UInt64
-    private(set) var socket: WebSocket?
+    @exclusivity(unchecked) private(set) var socket: WebSocket?
 
     /// - Parameter begunAt: when its handshake began.
     init(_ thread: LoadThread, begunAt: UInt64) {

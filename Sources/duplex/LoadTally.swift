@@ -30,12 +30,15 @@ struct LoadTally: Sendable {
     var fromSent = Latencies()
     /// How much later than due messages were sent.
     var lag = Latencies()
-    /// How long was measured, and how long the thread worked in it, in seconds.
+    /// How long was measured, how long the thread worked in it, and how long it had to wait for a processor, in seconds.
     var measuredTime = 0.0
     var cpuTime = 0.0
+    var waitTime = 0.0
 
-    /// How much of the time the thread worked.
-    var busy: Double { measuredTime > 0 ? cpuTime / measuredTime : 0 }
+    /// How much of the time the thread worked, and how much it waited for a processor.
+    var load: (busy: Double, waiting: Double) {
+        measuredTime > 0 ? (cpuTime / measuredTime, waitTime / measuredTime) : (0, 0)
+    }
 
     mutating func lose(_ closure: Closure) {
         lost += 1
@@ -47,7 +50,7 @@ struct LoadTally: Sendable {
         firstRefusal = firstRefusal ?? "\(error)"
     }
 
-    /// Adds what another thread counted in the same time; of the times, the longer count.
+    /// Adds what another thread counted in the same time; how it was loaded is not a sum, and left as it was.
     mutating func add(_ other: LoadTally) {
         opened += other.opened
         lost += other.lost
@@ -66,6 +69,5 @@ struct LoadTally: Sendable {
         fromSent.add(other.fromSent)
         lag.add(other.lag)
         measuredTime = max(measuredTime, other.measuredTime)
-        cpuTime = max(cpuTime, other.cpuTime)
     }
 }

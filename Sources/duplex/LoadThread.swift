@@ -43,7 +43,8 @@ final class LoadThread: NIOScheduledCallbackHandler, @unchecked Sendable {
     /// Which messages are measured: those that were due between these.
     @exclusivity(unchecked) private var windowStart = UInt64.max
     @exclusivity(unchecked) private var windowEnd = UInt64.max
-    @exclusivity(unchecked) private var cpuStart = 0.0
+    private var cpuStart = 0.0
+    private var waitStart: Double?
     private var allClosed: EventLoopPromise<Void>?
 
     init(_ plan: BenchPlan, number: Int, loop: any EventLoop, payload: Payload) {
@@ -93,8 +94,9 @@ final class LoadThread: NIOScheduledCallbackHandler, @unchecked Sendable {
     /// From now on, what happens counts.
     func beginMeasuring() {
         loop.assertInEventLoop()
-        windowStart = monotonicTime()
         cpuStart = CPU.ofThread
+        waitStart = CPU.waitOfThread
+        windowStart = monotonicTime()
         isMeasuring = true
     }
 
@@ -107,6 +109,7 @@ final class LoadThread: NIOScheduledCallbackHandler, @unchecked Sendable {
         windowEnd = monotonicTime()
         tally.measuredTime = Double(windowEnd - windowStart) / 1e9
         tally.cpuTime = CPU.ofThread - cpuStart
+        if let waitStart, let now = CPU.waitOfThread { tally.waitTime = now - waitStart }
     }
 
     /// Closes all connections.
@@ -142,9 +145,7 @@ final class LoadThread: NIOScheduledCallbackHandler, @unchecked Sendable {
         tally.opened += 1
         connections[ObjectIdentifier(connection)] = connection
         if connection.isSender { senders.append(connection) }
-        guard plan.kind == .handshake || plan.kind == .idle else { return }
-        // Connections that are held are opened once, before anything is measured.
-        guard plan.kind == .idle || isMeasuring else { return }
+        guard plan.senders == 0, isMeasuring else { return }
         tally.messages += 1
         tally.fromDue.record(from: start, to: now)
         total.store(tally.messages, ordering: .relaxed)

@@ -37,7 +37,7 @@ struct Payload: Sendable {
     func difference(_ other: Message) -> String {
         let kind = other.kind == .binary ? "binary" : "text"
         let length = other.payload.readableBytes
-        if isEcho(other) { return "\(length) bytes twice" }
+        if isEcho(other) { return "\(length) bytes came back twice" }
         if length == size && other.kind == .binary { return "\(length) bytes came back changed" }
         return "\(size) bytes went out binary, \(length) came back \(kind)"
     }

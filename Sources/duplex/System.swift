@@ -81,6 +81,13 @@ enum CPU {
     /// On all threads.
     static var ofProcess: Double { seconds(CLOCK_PROCESS_CPUTIME_ID) }
 
+    /// How long the calling thread could have worked and had to wait for a processor, as others had it (proc_pid_schedstat(5)); nil
+    /// where the system does not say.
+    static var waitOfThread: Double? {
+        guard let fields = contents(of: "/proc/thread-self/schedstat")?.split(separator: " "), fields.count > 1 else { return nil }
+        return Double(fields[1]).map { $0 / 1e9 }
+    }
+
     private static func seconds(_ clock: clockid_t) -> Double {
         var time = timespec()
         guard clock_gettime(clock, &time) == 0 else { return 0 }
