@@ -78,9 +78,9 @@ struct BenchResultTests {
             BenchResult(measured(.latency) { $0.rate = 1000 }).table(.plain) == """
                 latency ws://a/: 100 connections, 20 bytes, 1,000 messages/s asked for, 2.0 s, 1 thread
 
-                               messages/s  MB/s     p50     p90     p99   p99.9     max  errors
-                from when due   1,234,567  24.7  812 µs  812 µs  812 µs  812 µs  812 µs       0
-                from when sent                   400 µs  400 µs  400 µs  400 µs  400 µs
+                                messages/s  MB/s     p50     p90     p99   p99.9     max  errors
+                from when due    1,234,567  24.7  812 µs  812 µs  812 µs  812 µs  812 µs       0
+                from when sent                    400 µs  400 µs  400 µs  400 µs  400 µs
 
                 """)
     }
