@@ -156,7 +156,7 @@ extension BenchResult {
         if measured.missing > 0 && tally.messages > 0 {
             problems.append("\(Figures.grouped(measured.missing)) messages did not come within 2 s after the end")
         }
-        if messages == 0 && tally.lost == 0 { problems.append("\(BenchError.noAnswer(measured.plan.kind, after: measured.plan.seconds))") }
+        if messages == 0 && tally.lost == 0 { problems.append("\(BenchError.noAnswer(measured.plan.kind, after: max(1, seconds)))") }
         return problems
     }
 }
