@@ -22,8 +22,7 @@ struct Latencies: Sendable {
     /// Nil if nothing was recorded.
     var percentiles: Percentiles? {
         guard count > 0 else { return nil }
-        // A percentile is told as the upper end of its step, which may lie above the largest value there was.
-        let at = { min(histogram.valueAtPercentile($0), histogram.maxRecorded) }
+        let at = { histogram.valueAtPercentile($0) }
         return Percentiles(
             count: count, mean: histogram.mean, p50: at(50), p90: at(90), p99: at(99), p999: at(99.9), max: histogram.maxRecorded)
     }
