@@ -173,11 +173,12 @@ struct BenchRun: Sendable {
         throw BenchError.noAnswer(plan.kind, after: BenchError.patience)
     }
 
-    /// Waits for the answers to what was sent, for a while.
+    /// Waits for the answers to what was sent, for a while; also after an interrupt, as what is on its way is not missing.
     private func drain() async {
         let end = monotonicTime() + 2_000_000_000
-        while monotonicTime() < end, !Task.isCancelled, let missing = try? await underWay(), missing > 0 {
-            try? await Task.sleep(for: .milliseconds(10))
+        while monotonicTime() < end, let missing = try? await underWay(), missing > 0 {
+            // The loop's clock: a cancelled task can not sleep.
+            try? await threads[0].loop.scheduleTask(in: .milliseconds(10)) {}.futureResult.get()
         }
     }
 

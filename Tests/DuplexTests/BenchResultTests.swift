@@ -150,6 +150,11 @@ struct BenchResultTests {
         #expect(Bottleneck.note(measured, cores: 1) == nil, "one message of two hundred is late")
         for _ in 0..<4 { measured.tally.lag.record(from: 0, to: 5_000_000) }
         #expect(Bottleneck.note(measured, cores: 1)?.contains("left over 5.00 ms late") == true)
+        measured.tally.fromDue.record(from: 0, to: 60_000_000)
+        #expect(Bottleneck.note(measured, cores: 1) == nil, "the server takes far longer")
+        measured.tally.fromDue = Latencies()
+        measured.tally.fromDue.record(from: 0, to: 6_000_000)
+        #expect(Bottleneck.note(measured, cores: 1) != nil)
         measured.tally.heldBack = 1
         #expect(Bottleneck.note(measured, cores: 1) == nil, "they waited for the server to read")
         #expect(BenchResult(measured).notes == ["the server did not read as fast as the rate asks for: messages had to wait"])

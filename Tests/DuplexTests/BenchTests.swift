@@ -247,6 +247,7 @@ import WebSocketDeflate
             work.cancel()
             let result = try await work.value
             #expect(result.isInterrupted)
+            #expect(result.problems == [], "what was under way is waited for")
             #expect(result.notes.contains("ended early, by an interrupt"))
             #expect(try #require(result.messagesPerSecond) >= 0)
         }
