@@ -1,6 +1,7 @@
 """The command itself: what it says when something is wrong, its exit codes, signals, file descriptors running out, pipes and terminals."""
 
 import asyncio
+import json
 import re
 import resource
 import signal
@@ -115,6 +116,24 @@ BAD_CONNECT_FLAGS = [
 ]
 
 
+BAD_BENCH_FLAGS = [
+    (["echo"], "<url>"),
+    (["bogus", "ws://a"], "bogus"),
+    (["echo", "ws://a", "--depth", "0"], "--depth"),
+    (["echo", "ws://a", "--rate", "5", "--depth", "2"], "leave one out"),
+    (["broadcast", "ws://a", "--size", "3"], "at least 16"),
+    (["idle", "ws://a", "--rate", "5"], "--rate"),
+]
+
+
+@pytest.mark.parametrize("flags, named", BAD_BENCH_FLAGS, ids=[" ".join(flags) for flags, _ in BAD_BENCH_FLAGS])
+def test_bad_flags_of_bench(run, flags, named):
+    client = run("bench", *flags)
+    assert client.wait() == 64
+    help_of = "bench" if flags[0] == "bogus" else f"bench {flags[0]}"
+    assert named in complaint(client) and complaint(client).endswith(f"(see `duplex {help_of} --help`)")
+
+
 @pytest.mark.parametrize("flags, named", BAD_CONNECT_FLAGS, ids=[" ".join(flags) for flags, _ in BAD_CONNECT_FLAGS])
 def test_bad_flags_of_connect(run, flags, named):
     client = run("connect", *flags)
@@ -197,7 +216,7 @@ def test_roots_that_hold_no_certificate(run, bad_file, what):
 def test_help_says_what_the_flags_are(run):
     whole = run("--help")
     assert whole.wait() == 0
-    assert "serve" in whole.out.text and "connect" in whole.out.text
+    assert all(name in whole.out.text for name in ("serve", "connect", "bench"))
     flags = {
         "serve": "host port threads tls-certificate tls-key max-message-size max-connections allow-origin transport compression log-level",
         "connect": "header subprotocol ca-certificate insecure binary ping wait compression log-level",
@@ -215,6 +234,52 @@ def test_serve_prints_an_address_that_can_be_opened(start_server, tls_flags):
         server = start_server(*flags)
         assert server.out.text == f"Duplex is listening on {start}{server.port}/\n"
     assert start_server(*tls_flags).base.startswith("https://")
+
+
+# Benchmarks
+
+
+BRIEFLY = ["--seconds", "0.2", "--connections", "4", "--threads", "1"]
+
+
+@pytest.mark.parametrize("kind, path, count", [("echo", "echo", "messages"), ("latency", "echo", "messages"), ("broadcast", "broadcast", "messages"), ("handshake", "echo", "handshakes"), ("idle", "echo", "handshakes")])
+def test_a_benchmark_in_json(run, echo_server, kind, path, count):
+    warm_up = [] if kind == "idle" else ["--warm-up", "0.1"]
+    bench = run("bench", kind, f"{echo_server.ws}/{path}", *BRIEFLY, *warm_up, "--json")
+    assert bench.wait() == 0
+    result = json.loads(bench.out.text)
+    assert result["kind"] == kind and result["problems"] == [] and result[count] > 0
+    assert result["server"]["pid"] == echo_server.process.pid
+    assert bench.err.text == "", "no bar where there is no terminal"
+
+
+def test_a_benchmark_as_a_table(run, echo_server):
+    bench = run("bench", "echo", echo_server.ws + "/echo", *BRIEFLY)
+    assert bench.wait() == 0
+    assert re.search(r"^ +messages/s +MB/s +p50 +p90 +p99 +p99.9 +max +errors\ndelay +[\d,.]+ ", bench.out.text, re.MULTILINE)
+    assert "\x1b" not in bench.out.text
+
+
+def test_a_benchmark_of_what_is_no_echo_server(run, echo_server):
+    bench = run("bench", "echo", echo_server.ws + "/people", *BRIEFLY)
+    assert bench.wait() == 1
+    assert "has to send back what it gets" in bench.err.text
+
+
+def test_a_benchmark_of_nobody(run):
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        bench = run("bench", "echo", f"ws://127.0.0.1:{holder.getsockname()[1]}/")
+        assert bench.wait() == 1
+        assert "refused" in complaint(bench)
+
+
+async def test_ctrl_c_ends_a_benchmark_and_it_tells_what_there_is(terminal, echo_server):
+    window = terminal("bench", "echo", echo_server.ws + "/echo", "--seconds", "3600", "--connections", "4", "--warm-up", "0")
+    await until(window, r"\[#*\.+\] [\d,]+ s left, [\d,.]+/s")
+    window.type("\x03")
+    assert await ended(window) == 0
+    assert "messages/s" in window.out.text and "ended early, by an interrupt" in window.out.text
 
 
 # Signals

@@ -8,6 +8,7 @@ struct CompressionArgument: ExpressibleByArgument, Equatable {
     let compression: Compression
     let defaultValueDescription: String
 
+    static let off = CompressionArgument(compression: .off, defaultValueDescription: "off")
     static let shared = CompressionArgument(compression: .shared, defaultValueDescription: "shared")
 
     /// What all help texts say of it.

@@ -1,8 +1,6 @@
 // `duplex connect`: talk to a WebSocket server from a terminal, or in a pipe.
 
 import ArgumentParser
-import HTTPTypes
-import NIOSSL
 import WebSocketCore
 import WebSockets
 
@@ -23,21 +21,7 @@ struct Connect: AsyncParsableCommand {
     @Argument(help: "Where to connect to: ws://… or wss://…")
     var url: String
 
-    @Option(
-        name: [.customLong("header"), .customShort("H")],
-        help: ArgumentHelp(
-            "A header for the handshake; may be repeated.", valueName: "name: value"))
-    var headers: [HeaderArgument] = []
-
-    @Option(
-        name: .customLong("subprotocol"), help: ArgumentHelp("A subprotocol to offer; may be repeated, the best first.", valueName: "name"))
-    var subprotocols: [String] = []
-
-    @Option(help: ArgumentHelp("Trust the certificate authorities in this file instead of the system's.", valueName: "PEM"))
-    var caCertificate: String?
-
-    @Flag(help: "Do not check the server's certificate: anybody can then pose as the server.")
-    var insecure = false
+    @OptionGroup var client: ClientOptions
 
     @Flag(help: "Send lines as binary messages.")
     var binary = false
@@ -53,9 +37,6 @@ struct Connect: AsyncParsableCommand {
     @OptionGroup var logging: LogOptions
 
     func validate() throws {
-        guard !insecure || caCertificate == nil else {
-            throw ValidationError("--insecure checks no certificate, so --ca-certificate has no use: leave one out")
-        }
         // A day is longer than anybody waits, and short enough for any clock.
         if let ping { guard ping > 0, ping <= 86_400 else { throw ValidationError("--ping needs seconds from above 0 to 86400") } }
         guard wait >= 0, wait <= 86_400 else { throw ValidationError("--wait needs seconds from 0 to 86400") }
@@ -81,7 +62,7 @@ struct Connect: AsyncParsableCommand {
     private func converse(_ console: Console, _ interrupts: Interrupts) async throws -> Closure {
         let options = Conversation.Options(
             isBinary: binary, pingInterval: ping.map { .seconds($0) }, silence: .seconds(wait))
-        if insecure { await console.note("the server's certificate is not checked (--insecure)") }
+        if client.insecure { await console.note("the server's certificate is not checked (--insecure)") }
         return try await WebSocketClient.connect(url, configuration: configuration) { socket in
             interrupts.close(socket)
             await console.note(Report.line(opened: socket))
@@ -90,12 +71,8 @@ struct Connect: AsyncParsableCommand {
     }
 
     private var configuration: WebSocketClient.Configuration {
-        var configuration = WebSocketClient.Configuration()
-        for header in headers { configuration.headers.append(header.field) }
-        configuration.subprotocols = subprotocols
+        var configuration = client.configuration
         configuration.connection.compression = compression.compression
-        if let caCertificate { configuration.tls.roots = .file(caCertificate) }
-        if insecure { configuration.tls.certificateVerification = .none }
         // One connection, and one person who wants to see what it brings.
         configuration.connection.limits = Limits(maxMessageSize: LineSplitter.defaultLimit)
         return configuration

@@ -30,11 +30,10 @@ actor Console {
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
     init() {
-        let (noColour, term) = (environment("NO_COLOR"), environment("TERM"))
-        let output = Style(isTerminal: Descriptor.output.isTerminal, noColour: noColour, term: term)
-        status = Style(isTerminal: Descriptor.error.isTerminal, noColour: noColour, term: term)
+        let output = Style.of(.output)
+        status = Style.of(.error)
         screen = Screen(prompt: output.paint(">", .green) + " ")
-        isInteractive = Descriptor.input.isTerminal && output.isTerminal && Style.canMoveCursor(term: term)
+        isInteractive = Descriptor.input.isTerminal && output.isTerminal && Style.canMoveCursor(term: environment("TERM"))
         self.output = output
     }
 

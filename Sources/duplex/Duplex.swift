@@ -6,8 +6,8 @@ import ArgumentParser
 struct Duplex: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "duplex",
-        abstract: "WebSocket from the command line: serve it, or talk to a server.",
-        subcommands: [Serve.self, Connect.self])
+        abstract: "WebSocket from the command line: serve it, talk to a server, or measure one.",
+        subcommands: [Serve.self, Connect.self, Bench.self])
 
     /// Runs the subcommand; what is wrong with the arguments is said in one line, as every other error is.
     ///
@@ -18,7 +18,7 @@ struct Duplex: AsyncParsableCommand {
             if var command = command as? any AsyncParsableCommand { try await command.run() } else { try command.run() }
         } catch {
             guard exitCode(for: error) == .validationFailure, !message(for: error).isEmpty else { exit(withError: error) }
-            let line = "duplex: \(oneLine(message(for: error))) (see `duplex \(subcommand ?? "")--help`)\n"
+            let line = "duplex: \(oneLine(message(for: error))) (see `duplex \(subcommand)--help`)\n"
             try? Descriptor.error.writeAll(Array(line.utf8))
             leave(ExitCode.validationFailure.rawValue)
         }
@@ -31,9 +31,15 @@ struct Duplex: AsyncParsableCommand {
         return Escaping.escape(String(lines.first ?? "") + (values.isEmpty ? "" : " " + values))
     }
 
-    /// The subcommand that was asked for, if it is one, and a space.
-    private static var subcommand: String? {
-        let names = configuration.subcommands.map { $0._commandName }
-        return CommandLine.arguments.dropFirst().first { names.contains($0) }.map { $0 + " " }
+    /// The subcommand that was asked for and the one within it, as far as they are some, and a space after each.
+    private static var subcommand: String {
+        var words = ""
+        var commands = configuration.subcommands
+        for argument in CommandLine.arguments.dropFirst() {
+            guard let command = commands.first(where: { $0._commandName == argument }) else { continue }
+            words += argument + " "
+            commands = command.configuration.subcommands
+        }
+        return words
     }
 }

@@ -38,3 +38,19 @@ final class Interrupts: Sendable {
         leave(status)
     }
 }
+
+extension Interrupts {
+    /// Does something that the first interrupt cancels; the second ends the process.
+    static func cancelling<R: Sendable>(_ body: @escaping @Sendable () async throws -> R) async throws -> R {
+        let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm)
+        let work = Task { try await body() }
+        let watch = Task {
+            for await signal in signals {
+                if work.isCancelled { leave(128 + signal.rawValue) }
+                work.cancel()
+            }
+        }
+        defer { watch.cancel() }
+        return try await work.value
+    }
+}

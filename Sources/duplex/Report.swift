@@ -17,10 +17,14 @@ enum Report {
 
     /// One line: where the connection goes, and what was agreed on.
     static func line(opened socket: WebSocket) -> String {
+        "connected to \(address(socket))\(socket.subprotocol.map { ", subprotocol \($0)" } ?? "")"
+    }
+
+    /// Where a connection goes, without the credentials.
+    static func address(_ socket: WebSocket) -> String {
         let request = socket.request
         // The handshake is an HTTP request, so its scheme is HTTP's.
-        let address = "\(request.scheme == "https" ? "wss" : "ws")://\(request.authority ?? "")\(request.path ?? "")"
-        return "connected to \(address)\(socket.subprotocol.map { ", subprotocol \($0)" } ?? "")"
+        return "\(request.scheme == "https" ? "wss" : "ws")://\(request.authority ?? "")\(request.path ?? "")"
     }
 
     /// One line: the code and what it means, the reason, and who closed.

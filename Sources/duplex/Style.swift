@@ -17,6 +17,11 @@ struct Style: Equatable, Sendable {
         self.init(isTerminal: isTerminal, hasColour: isTerminal && Self.canMoveCursor(term: term) && (noColour ?? "").isEmpty)
     }
 
+    /// How a standard stream looks, as the environment has it.
+    static func of(_ descriptor: Descriptor) -> Style {
+        Style(isTerminal: descriptor.isTerminal, noColour: environment("NO_COLOR"), term: environment("TERM"))
+    }
+
     /// Whether a terminal understands escape sequences.
     static func canMoveCursor(term: String?) -> Bool { !["", "dumb"].contains(term ?? "") }
 
@@ -47,6 +52,7 @@ struct Style: Equatable, Sendable {
         case faint = 2
         case red = 31
         case green = 32
+        case yellow = 33
         case cyan = 36
     }
 }

@@ -74,6 +74,49 @@ enum Descriptor: Int32, Sendable {
     }
 }
 
+/// How long this process has worked, in seconds.
+enum CPU {
+    /// On the calling thread.
+    static var ofThread: Double { seconds(CLOCK_THREAD_CPUTIME_ID) }
+    /// On all threads.
+    static var ofProcess: Double { seconds(CLOCK_PROCESS_CPUTIME_ID) }
+
+    /// How long the calling thread could have worked and had to wait for a processor, as others had it (proc_pid_schedstat(5)); nil
+    /// where the system does not say.
+    static var waitOfThread: Double? {
+        guard let fields = contents(of: "/proc/thread-self/schedstat")?.split(separator: " "), fields.count > 1 else { return nil }
+        return Double(fields[1]).map { $0 / 1e9 }
+    }
+
+    private static func seconds(_ clock: clockid_t) -> Double {
+        var time = timespec()
+        guard clock_gettime(clock, &time) == 0 else { return 0 }
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    }
+}
+
+/// Lets this process open as many files as it may, and says how many that are; nil if the system does not say.
+func raiseOpenFilesLimit() -> Int? {
+    #if canImport(Glibc)
+    let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+    #else
+    let resource = RLIMIT_NOFILE
+    #endif
+    var limit = rlimit()
+    guard getrlimit(resource, &limit) == 0 else { return nil }
+    var raised = limit
+    raised.rlim_cur = raised.rlim_max
+    // macOS does not take "no limit" for an answer, and keeps what was.
+    if setrlimit(resource, &raised) == 0 { limit = raised }
+    return Int(clamping: limit.rlim_cur)
+}
+
+/// How many clock ticks a second the system counts processes' time in.
+var clockTicksPerSecond: Double { Double(max(1, sysconf(Int32(_SC_CLK_TCK)))) }
+
+/// The bytes of a page of memory.
+var pageSize: Int { max(1, sysconf(Int32(_SC_PAGESIZE))) }
+
 /// Ends the process at once.
 func leave(_ status: Int32) -> Never { exit(status) }
 

@@ -15,9 +15,9 @@ struct ConnectTests {
             "wss://example.com/", "--header", "A: b", "-H", "C: d", "--subprotocol", "x", "--subprotocol", "y", "--ca-certificate",
             "ca.pem",
             "--binary", "--ping", "0.5", "--wait", "2", "--log-level", "DEBUG")
-        #expect(connect.headers.map(\.field.value) == ["b", "d"])
-        #expect(connect.subprotocols == ["x", "y"])
-        #expect(connect.caCertificate == "ca.pem")
+        #expect(connect.client.headers.map(\.field.value) == ["b", "d"])
+        #expect(connect.client.subprotocols == ["x", "y"])
+        #expect(connect.client.caCertificate == "ca.pem")
         #expect(connect.binary)
         #expect(connect.ping == 0.5)
         #expect(connect.wait == 2)
@@ -26,7 +26,7 @@ struct ConnectTests {
 
     @Test func defaults() throws {
         let connect = try parse("ws://localhost")
-        #expect(!connect.insecure && !connect.binary)
+        #expect(!connect.client.insecure && !connect.binary)
         #expect(connect.ping == nil)
         #expect(connect.logging.logLevel.level == .warning)
     }
