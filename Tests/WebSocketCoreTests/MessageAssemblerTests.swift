@@ -118,3 +118,7 @@ import Testing
         #expect(feed([(0xC1, [0xFF]), (0x81, [0xFF])]) == .invalidUTF8)
     }
 }
+
+extension MessageAssembler {
+    fileprivate init(limits: Limits) { self.init(limits: SharedLimits(limits)) }
+}

@@ -28,11 +28,12 @@ import WebSocketCore
         let freed = Atomic(0)
         let places = ConnectionSlots(core) { freed.add(1, ordering: .relaxed) }
         var slot: ConnectionSlot? = ConnectionSlot(places)
-        var held = slot?.handOver()
-        slot = nil
-        #expect(freed.load(ordering: .relaxed) == 0)
-        #expect(held != nil)
-        held = nil
+        do {
+            let held = slot?.handOver()
+            slot = nil
+            #expect(freed.load(ordering: .relaxed) == 0)
+            _ = consume held
+        }
         #expect(freed.load(ordering: .relaxed) == 1)
     }
 
