@@ -194,10 +194,13 @@ final class ClientUpgradeHandler: ChannelInboundHandler, RemovableChannelHandler
     }
 }
 
-/// Holds back the news that the connection has ended, while it is closed.
+/// Holds back the news that the connection has ended, while it is closed; and sees whether anything has arrived behind a request.
 final class EndGate: ChannelInboundHandler, RemovableChannelHandler {
-    typealias InboundIn = NIOAny
+    typealias InboundIn = ByteBuffer
 
+    /// Whether one read is all that has arrived, and it ends with its first empty line: a request without a body, whole and alone.
+    private(set) var holdsOneHead = false
+    private var hasRead = false
     private var isClosed = false
     private var held: ChannelHandlerContext?
 
@@ -206,6 +209,23 @@ final class EndGate: ChannelInboundHandler, RemovableChannelHandler {
     func open() {
         isClosed = false
         held.take()?.fireChannelInactive()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        holdsOneHead = !hasRead && Self.endsWithFirstEmptyLine(unwrapInboundIn(data))
+        hasRead = true
+        context.fireChannelRead(data)
+    }
+
+    private static func endsWithFirstEmptyLine(_ bytes: ByteBuffer) -> Bool {
+        bytes.withUnsafeReadableBytes { bytes in
+            guard bytes.count >= 4 else { return false }
+            // The line feeds tell: one with a carriage return, a line feed and another return before it ends an empty line.
+            for index in 3..<bytes.count where bytes[index] == 0x0A {
+                if bytes[index - 1] == 0x0D && bytes[index - 2] == 0x0A && bytes[index - 3] == 0x0D { return index == bytes.count - 1 }
+            }
+            return false
+        }
     }
 
     func channelInactive(context: ChannelHandlerContext) {

@@ -27,9 +27,8 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
     @exclusivity(unchecked) private var sockets: [WebSocket] = []
     @exclusivity(unchecked) private var isInTurn = false
     @exclusivity(unchecked) private var clock: NIODeadline?
-    /// When the connections' timers are due, and the loop's timer that says so.
-    @exclusivity(unchecked) private var wheel = TimerWheel<WebSocket>()
-    @exclusivity(unchecked) private var alarm: (deadline: UInt64, timer: LoopTimer)?
+    private let socketAlarm = Alarm<WebSocket>()
+    private let requestAlarm = Alarm<HTTPServerHandler>()
     /// What compresses and decompresses for the connections.
     let codecs = DeflateCodecs()
     /// The handlers without state, by their types.
@@ -150,30 +149,14 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
         }
     }
 
-    // MARK: The connections' timers
+    // MARK: Timers
 
     /// Has a connection's timer fire at a time, and not at the one that was asked for before.
-    func arm(_ socket: WebSocket, at deadline: NIODeadline) {
-        wheel.insert(socket, at: deadline.uptimeNanoseconds, now: now.uptimeNanoseconds)
-        setAlarm()
-    }
-
+    func arm(_ socket: WebSocket, at deadline: NIODeadline) { socketAlarm.arm(socket, at: deadline, on: self) }
     /// Has a connection's timer not fire.
-    func disarm(_ socket: WebSocket) { wheel.remove(socket) }
-
-    /// Sets the loop's timer to the next moment at which a connection's is due.
-    private func setAlarm() {
-        guard let next = wheel.next else { return }
-        if let alarm, alarm.deadline <= next { return }
-        alarm?.timer.cancel()
-        let timer = schedule(at: .uptimeNanoseconds(next)) { [weak self] in
-            guard let self else { return }
-            alarm = nil
-            for socket in wheel.advance(to: now.uptimeNanoseconds) { socket.timerFired() }
-            setAlarm()
-        }
-        alarm = (next, timer)
-    }
+    func disarm(_ socket: WebSocket) { socketAlarm.disarm(socket) }
+    func arm(_ handler: HTTPServerHandler, at deadline: NIODeadline) { requestAlarm.arm(handler, at: deadline, on: self) }
+    func disarm(_ handler: HTTPServerHandler) { requestAlarm.disarm(handler) }
 
     // MARK: Tasks
 

@@ -15,6 +15,7 @@ extension HTTPServerHandler {
         while let more = leftOver.next() { bytes.writeImmutableBuffer(more) }
         // Shutting down waits for what is under way, and so is the connection until the reactor has it.
         server.requestBegan()
+        state = .closed
         reactors.adopt(descriptor, slot.handOver(), accepted, leftOver: bytes)
         context.close(promise: nil)
         return true

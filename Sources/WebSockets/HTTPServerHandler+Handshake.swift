@@ -36,8 +36,17 @@ extension HTTPServerHandler {
     }
 
     private func decide(_ request: ServerRequest, _ handshake: ServerHandshake, _ route: Route) {
+        switch route.decider {
+        case .immediate(let decide): apply(decide(request), request, handshake)
+        case .awaited(let decide): awaitDecision(decide, request, handshake)
+        }
+    }
+
+    private func awaitDecision(
+        _ decide: @escaping @Sendable (ServerRequest) async throws -> RouteDecision, _ request: ServerRequest, _ handshake: ServerHandshake
+    ) {
         guard let channel = context?.channel else { return }
-        let (decide, logger) = (route.decide, server.logger)
+        let logger = server.logger
         // Nothing is read while the decision is taken, so that a peer cannot fill memory with frames; nor does it wait for ever.
         Self.setReading(false, channel)
         setDeadline(server.configuration.handshakeTimeout, "the decision took too long (limit handshakeTimeout)")
@@ -125,6 +134,8 @@ extension HTTPServerHandler {
     /// Takes the HTTP handlers out of the pipeline.
     private func leave(_ context: ChannelHandlerContext, _ accepted: Accepted) {
         gate.close()
+        // Nothing was read behind the handshake, so the pipeline can go as it is.
+        if gate.holdsOneHead && handOver(context, accepted) { return }
         let pipeline = context.pipeline.syncOperations
         guard let encoder = try? pipeline.handler(type: HTTPResponseEncoder.self),
             let queue = try? pipeline.handler(type: HTTPServerPipelineHandler.self),

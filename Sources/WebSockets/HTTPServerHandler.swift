@@ -12,7 +12,7 @@ import NIOCore
 import NIOHTTP1
 import WebSocketCore
 
-final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler {
+final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler, TimerWheelElement {
     typealias InboundIn = HTTPServerRequestPart
     typealias InboundOut = ByteBuffer
     typealias OutboundOut = HTTPServerResponsePart
@@ -40,7 +40,9 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler {
     var task: Task<Void, Never>?
     /// What arrives while the pipeline is rebuilt: the WebSocket's first bytes.
     var leftOver = LeftOver()
-    private var deadline: Scheduled<Void>?
+    var timer = TimerWheelPlace.none
+    /// When the connection is closed, and what the log says of it.
+    private var deadline: (moment: NIODeadline, why: String?)?
     /// Whether a request has begun and its answer has not left; shutting down waits for it.
     var isBusy = false {
         didSet {
@@ -141,13 +143,21 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler {
     ///
     /// - Parameter why: for the log; nil where nothing is wrong.
     func setDeadline(_ duration: Duration, _ why: String?) {
-        deadline?.cancel()
-        deadline = context?.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(duration)) { [weak self] in
-            self?.deadlinePassed(why)
-        }
+        guard context != nil else { return }
+        let moment = thread.now + TimeAmount(duration)
+        deadline = (moment, why)
+        thread.arm(self, at: moment)
     }
 
-    func cancelDeadline() { deadline?.cancel() }
+    func cancelDeadline() {
+        deadline = nil
+        thread.disarm(self)
+    }
+
+    func timerFired() {
+        guard let deadline else { return }
+        if thread.now < deadline.moment { thread.arm(self, at: deadline.moment) } else { deadlinePassed(deadline.why) }
+    }
 
     private func deadlinePassed(_ why: String?) {
         if let why { log(why, .deadline, nil) }

@@ -16,11 +16,21 @@ enum RouteDecision: Sendable {
 /// A path with `{name}`s, and what it leads to.
 struct Route: Sendable {
     private let segments: [Substring]
-    let decide: @Sendable (ServerRequest) async throws -> RouteDecision
+    let decider: Decider
+
+    /// Who decides: the program, which may await something, or this library, which need not.
+    enum Decider: Sendable {
+        case awaited(@Sendable (ServerRequest) async throws -> RouteDecision)
+        case immediate(@Sendable (ServerRequest) -> RouteDecision)
+    }
 
     init(_ path: String, decide: @escaping @Sendable (ServerRequest) async throws -> RouteDecision) {
+        self.init(path, .awaited(decide))
+    }
+
+    init(_ path: String, _ decider: Decider) {
         segments = path.split(separator: "/", omittingEmptySubsequences: true)
-        self.decide = decide
+        self.decider = decider
     }
 
     /// The parameters if the path fits; nil if not. A `{name}` stands for one segment that is not empty.

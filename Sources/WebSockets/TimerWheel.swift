@@ -4,6 +4,8 @@
 // the farthest slot, and whoever is called looks whether it is time and asks again. The connections' deadlines are all of that kind: a
 // keepalive of 20 s that is looked at anew each time, a close deadline of 5 s.
 
+import NIOCore
+
 /// Where an element waits in its wheel.
 struct TimerWheelPlace {
     static let none = TimerWheelPlace(slot: .max, index: 0)
@@ -14,6 +16,38 @@ struct TimerWheelPlace {
 /// What waits in a wheel.
 protocol TimerWheelElement: AnyObject {
     var timer: TimerWheelPlace { get set }
+    /// It may be time.
+    func timerFired()
+}
+
+/// A wheel, and the one timer of its thread's loop that turns it; confined to the thread.
+///
+/// `@exclusivity(unchecked)`: no foreign code runs while one of these variables is being changed.
+final class Alarm<Element: TimerWheelElement> {
+    @exclusivity(unchecked) private var wheel = TimerWheel<Element>()
+    @exclusivity(unchecked) private var next: (deadline: UInt64, timer: LoopTimer)?
+
+    /// Has an element's timer fire at a time, and not at the one that was asked for before.
+    func arm(_ element: Element, at deadline: NIODeadline, on thread: EventThread) {
+        wheel.insert(element, at: deadline.uptimeNanoseconds, now: thread.now.uptimeNanoseconds)
+        set(thread)
+    }
+
+    /// Has an element's timer not fire.
+    func disarm(_ element: Element) { wheel.remove(element) }
+
+    private func set(_ thread: EventThread) {
+        guard let deadline = wheel.next else { return }
+        if let next, next.deadline <= deadline { return }
+        next?.timer.cancel()
+        let timer = thread.schedule(at: .uptimeNanoseconds(deadline)) { [weak self, weak thread] in
+            guard let self, let thread else { return }
+            next = nil
+            for element in wheel.advance(to: thread.now.uptimeNanoseconds) { element.timerFired() }
+            set(thread)
+        }
+        next = (deadline, timer)
+    }
 }
 
 /// When many elements are due; times are nanoseconds.

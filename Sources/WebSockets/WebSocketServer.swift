@@ -39,7 +39,7 @@ public final class WebSocketServer: Service, Sendable {
     public func webSocket(
         _ path: String, subprotocols: [String] = [], _ body: nonisolated(nonsending) @escaping @Sendable (WebSocket) async throws -> Void
     ) {
-        webSocket(path, upgrade: Self.accept(subprotocols)) { socket, _ in try await body(socket) }
+        add(path, .immediate(Self.accept(subprotocols)), usesInbox: true, asyncHandler { socket, _ in try await body(socket) })
     }
 
     /// Serves WebSockets at a path after a decision of your own.
@@ -49,8 +49,15 @@ public final class WebSocketServer: Service, Sendable {
         _ path: String, upgrade: @escaping @concurrent @Sendable (ServerRequest) async throws -> Upgrade<State>,
         _ body: nonisolated(nonsending) @escaping @Sendable (WebSocket, State) async throws -> Void
     ) {
+        add(path, .awaited(upgrade), usesInbox: true, asyncHandler(body))
+    }
+
+    /// Begins the closure's task with the connection.
+    private func asyncHandler<State: Sendable>(
+        _ body: nonisolated(nonsending) @escaping @Sendable (WebSocket, State) async throws -> Void
+    ) -> @Sendable (WebSocket, State) -> any WebSocketHandler {
         let core = core
-        add(path, upgrade, usesInbox: true) { socket, state in
+        return { _, state in
             AsyncHandler { socket in
                 core.tasks.begin(on: socket.thread) {
                     await Self.serve(socket) { try await socket.inbox?.own(socket) { try await body(socket, state) } }
@@ -65,7 +72,7 @@ public final class WebSocketServer: Service, Sendable {
     public func webSocket(
         _ path: String, subprotocols: [String] = [], handler: @escaping @Sendable (WebSocket) -> any WebSocketHandler
     ) {
-        webSocket(path, upgrade: Self.accept(subprotocols)) { (socket, _) in handler(socket) }
+        add(path, .immediate(Self.accept(subprotocols)), usesInbox: false) { (socket, _) in handler(socket) }
     }
 
     /// Serves WebSockets at a path with callbacks, after a decision of your own.
@@ -73,7 +80,7 @@ public final class WebSocketServer: Service, Sendable {
         _ path: String, upgrade: @escaping @concurrent @Sendable (ServerRequest) async throws -> Upgrade<State>,
         handler: @escaping @Sendable (WebSocket, State) -> any WebSocketHandler
     ) {
-        add(path, upgrade, usesInbox: false, handler)
+        add(path, .awaited(upgrade), usesInbox: false, handler)
     }
 
     /// Answers everything that no WebSocket path takes; without it, that gets 404.
@@ -81,24 +88,32 @@ public final class WebSocketServer: Service, Sendable {
     /// - Parameter respond: what it throws is logged and answered with 500.
     public func http(_ respond: @escaping @concurrent @Sendable (ServerRequest) async throws -> ServerResponse) { core.responder = respond }
 
-    private static func accept(_ supported: [String]) -> @concurrent @Sendable (ServerRequest) async throws -> Upgrade<Void> {
+    private static func accept(_ supported: [String]) -> @Sendable (ServerRequest) -> Upgrade<Void> {
         { .accept((), subprotocol: Subprotocols.select(offered: $0.subprotocols, supported: supported)) }
     }
 
+    private enum Decider<State: Sendable>: Sendable {
+        case awaited(@concurrent @Sendable (ServerRequest) async throws -> Upgrade<State>)
+        case immediate(@Sendable (ServerRequest) -> Upgrade<State>)
+    }
+
     private func add<State: Sendable>(
-        _ path: String, _ upgrade: @escaping @concurrent @Sendable (ServerRequest) async throws -> Upgrade<State>, usesInbox: Bool,
+        _ path: String, _ decider: Decider<State>, usesInbox: Bool,
         _ makeHandler: @escaping @Sendable (WebSocket, State) -> any WebSocketHandler
     ) {
-        core.add(
-            Route(path) { request in
-                switch try await upgrade(request).decision {
-                case .reject(let response): return .reject(response)
-                case .accept(let state, let subprotocol, let fields, let compression):
-                    return .accept(
-                        { makeHandler($0, state) }, usesInbox: usesInbox, subprotocol: subprotocol, headerFields: fields,
-                        compression: compression)
-                }
-            })
+        let settle: @Sendable (Upgrade<State>) -> RouteDecision = { upgrade in
+            switch upgrade.decision {
+            case .reject(let response): return .reject(response)
+            case .accept(let state, let subprotocol, let fields, let compression):
+                return .accept(
+                    { makeHandler($0, state) }, usesInbox: usesInbox, subprotocol: subprotocol, headerFields: fields,
+                    compression: compression)
+            }
+        }
+        switch decider {
+        case .awaited(let decide): core.add(Route(path, .awaited { settle(try await decide($0)) }))
+        case .immediate(let decide): core.add(Route(path, .immediate { settle(decide($0)) }))
+        }
     }
 
     private static func serve(_ socket: WebSocket, _ body: () async throws -> Void) async {

@@ -6,9 +6,6 @@ struct BenchError: Error, Equatable, CustomStringConvertible {
 
     init(_ description: String) { self.description = description }
 
-    /// How long nothing at all may come back, in seconds.
-    static let patience = 5.0
-
     static func noAnswer(_ kind: BenchPlan.Kind, after seconds: Double) -> BenchError {
         let needed = kind == .broadcast ? "send what anyone says to everyone, the sender included" : "send back what it gets"
         return BenchError("nothing came back in \(Figures.decimal(seconds, 0)) s: the server at this address has to \(needed)")

@@ -23,6 +23,8 @@ struct BenchPlan: Sendable {
     /// How many of a broadcast's connections send.
     var publishers = 1
     var seconds = 10.0
+    /// How long nothing at all may come back, in seconds.
+    var patience = 5.0
     var warmUp = 0.0
     var threads = 1
     /// How many handshakes are under way at once.

@@ -168,9 +168,9 @@ struct BenchRun: Sendable {
         for thread in threads where thread.hasFailed.load(ordering: .relaxed) {
             if let failure = try await thread.loop.submit({ thread.tally.failure }).get() { throw BenchError(failure) }
         }
-        guard plan.senders > 0, progress.hasLasted(max(BenchError.patience, 2 / (plan.rate ?? .infinity))) else { return }
+        guard plan.senders > 0, progress.hasLasted(max(plan.patience, 2 / (plan.rate ?? .infinity))) else { return }
         guard progress.total == 0 else { return }
-        throw BenchError.noAnswer(plan.kind, after: BenchError.patience)
+        throw BenchError.noAnswer(plan.kind, after: plan.patience)
     }
 
     /// Waits for the answers to what was sent, for a while; also after an interrupt, as what is on its way is not missing.

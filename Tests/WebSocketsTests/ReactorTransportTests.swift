@@ -231,7 +231,9 @@ import WebSocketCore
     /// The peer goes on sending; closing at once would reset the connection before it reads why.
     @Test func aBrokenRuleEndsOneSideOnly() async throws {
         try await withBench { bench in
-            let (socket, peer) = try await bench.connect(handler: Self.echo)
+            var configuration = ConnectionConfiguration.quiet
+            configuration.closeTimeout = .seconds(60)
+            let (socket, peer) = try await bench.connect(configuration, handler: Self.echo)
             try await peer.send([0xC1, 0x80, 0, 0, 0, 0])
             let frames = try WireFrame.all(in: try await peer.readToEnd())
             #expect(frames.map(\.opcode) == [8] && frames[0].payload.starts(with: [0x03, 0xEA]))

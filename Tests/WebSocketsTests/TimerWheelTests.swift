@@ -9,6 +9,7 @@ private final class Item: TimerWheelElement {
     let name: Int
     var timer = TimerWheelPlace.none
     init(_ name: Int) { self.name = name }
+    func timerFired() {}
 }
 
 @Suite struct TimerWheelTests {
