@@ -172,7 +172,7 @@ import WebSocketCore
 
     /// With marks below the channel's own, nothing but the channel's news of room wakes whoever waits to send.
     @Test(arguments: [1, 1000, 30_000, 262_144]) func senderGoesOnWhateverTheHighWaterMark(mark: Int) async throws {
-        var configuration = WebSocketServer.Configuration(threads: 1, transport: .underTest)
+        var configuration = WebSocketServer.Configuration(connection: .quiet, threads: 1, transport: .underTest)
         configuration.connection.sendHighWaterMark = mark
         let server = WebSocketServer(port: 0, configuration: configuration)
         let payload = [UInt8](repeating: 5, count: 20_000)

@@ -119,7 +119,7 @@ import WebSocketCore
     @Test func anEchoStopsReadingAClientThatDoesNotReadAndLosesNothing() async throws {
         let sockets = Box<[WebSocket]>([])
         let most = Box(0)
-        let server = WebSocketServer(port: 0, configuration: .init(threads: 1, transport: .underTest))
+        let server = WebSocketServer(port: 0, configuration: .init(connection: .quiet, threads: 1, transport: .underTest))
         server.webSocket(
             "/",
             handler: { socket in
@@ -155,7 +155,7 @@ import WebSocketCore
         let sockets = Box<[WebSocket]>([])
         let gate = Gate()
         let received = Box(0)
-        let server = WebSocketServer(port: 0, configuration: .init(threads: 1, transport: .underTest))
+        let server = WebSocketServer(port: 0, configuration: .init(connection: .quiet, threads: 1, transport: .underTest))
         server.webSocket("/") { socket in
             sockets.value = [socket]
             await gate.wait()
@@ -183,7 +183,7 @@ import WebSocketCore
     /// What came with the handshake is more than the connection takes at once: reading stays stopped when the handshake is over.
     @Test func whatComesWithTheHandshakeCanStopTheReading() async throws {
         let (sockets, gate) = (Box<[WebSocket]>([]), Gate())
-        let server = WebSocketServer(port: 0, configuration: .init(threads: 1, transport: .underTest))
+        let server = WebSocketServer(port: 0, configuration: .init(connection: .quiet, threads: 1, transport: .underTest))
         server.webSocket("/") { socket in
             sockets.value = [socket]
             await gate.wait()
