@@ -28,6 +28,26 @@ import WebSocketCore
         #expect(bench.transport.seen == [0x82, 0])
     }
 
+    @Test func piecesCountAsOneMessageAndAllTheirBytes() throws {
+        let bench = SocketBench()
+        bench.begin { socket in
+            try await socket.sendMessage(.binary) { writer in
+                for _ in 0..<3 { try await writer.write(ByteBuffer(repeating: 1, count: 7)) }
+            }
+        }
+        #expect(try bench.metrics.total("messages_sent") == 1)
+        #expect(try bench.metrics.total("bytes_sent") == 21)
+    }
+
+    @Test func aBinaryMessageMayBeNoText() throws {
+        let bench = SocketBench()
+        let sending = bench.begin { socket in
+            try await socket.sendMessage(.binary) { writer in try await writer.write(ByteBuffer(bytes: [0xFF, 0xC0])) }
+        }
+        #expect(sending.value != nil)
+        #expect(bench.transport.seen == [0x02, 2, 0xFF, 0xC0, 0x80, 0])
+    }
+
     @Test func masksEachPieceOfAClient() throws {
         let bench = SocketBench(role: .client)
         bench.begin { socket in

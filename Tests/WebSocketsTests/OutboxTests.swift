@@ -85,6 +85,17 @@ import WebSocketCore
         #expect(outbox.next().map(bytes)?.count == 3)
     }
 
+    @Test func sealsABufferThatEncodedFramesHaveMadeLong() {
+        var outbox = Outbox()
+        let frame = ByteBuffer(repeating: 7, count: Outbox.shareThreshold - 1)
+        for _ in 0..<9 { outbox.append(encoded: frame, thread) }
+        // Nine of them are over 64 KiB, and the tenth goes into another buffer.
+        outbox.append(encoded: frame, thread)
+        #expect(outbox.next().map(bytes)?.count == 9 * frame.readableBytes)
+        #expect(outbox.next().map(bytes)?.count == frame.readableBytes)
+        #expect(outbox.isEmpty)
+    }
+
     @Test func forgetsWhatWaits() {
         var outbox = Outbox()
         append(&outbox, .text, "a")
