@@ -29,8 +29,11 @@ final class RareState {
 
 /// Each stands where it stood before anything rare has happened, and makes the rest with its first change.
 extension WebSocket {
-    private var madeRare: RareState {
-        if let rare { return rare }
+    private var madeRare: RareState { rare ?? makeRare() }
+
+    // Out of line, as what changes these stands beside what runs for each message.
+    @inline(never)
+    private func makeRare() -> RareState {
         let made = RareState()
         rare = made
         return made

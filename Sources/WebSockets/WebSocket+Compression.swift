@@ -21,6 +21,7 @@ extension WebSocket {
     }
 
     /// Sends a message compressed; false if it is to leave as it is.
+    @inline(never)
     func enqueueCompressed(_ message: Message, _ codec: MessageCodec) -> Bool {
         // Asked before: what the compressor remembers must also leave.
         guard connection.canSend else { return true }

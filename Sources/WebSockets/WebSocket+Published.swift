@@ -55,6 +55,7 @@ extension WebSocket {
     }
 
     /// Has what was published before take its place before what this connection alone is sent now.
+    @inline(never)
     func letBurstPass() {
         if topics.load() != nil { thread.topics?.distribute() }
     }

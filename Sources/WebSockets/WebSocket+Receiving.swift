@@ -69,6 +69,7 @@ extension WebSocket {
         if let inbox = recipient.inbox { inbox.add(message) } else { recipient.handler?.received(message, from: self) }
     }
 
+    @inline(never)
     private func inflate(_ kind: MessageKind, _ compressed: ByteBuffer, _ recipient: Recipient) {
         do throws(ProtocolError) {
             deliver(try inflate(kind, compressed), recipient)
@@ -79,6 +80,7 @@ extension WebSocket {
     }
 
     /// Collects the pieces of a message that came in several frames or reads; nil while it is not whole.
+    @inline(never)
     private func assemble(_ piece: ByteBuffer, _ isLast: Bool) -> ByteBuffer? {
         var whole = assembly.take() ?? startAssembly(piece.readableBytes)
         whole.writeImmutableBuffer(piece)

@@ -77,6 +77,7 @@ extension WebSocket {
     @inline(__always)
     private var result: SendResult { isTransportWritable && deferred.isEmpty ? .sent : .buffered }
 
+    @inline(never)
     private func drop() -> SendResult {
         thread.perform {
             self.thread.tally.sendsDropped += 1
@@ -85,7 +86,7 @@ extension WebSocket {
         return .dropped
     }
 
-    @discardableResult
+    @inline(never) @discardableResult
     private func enqueueElsewhere(_ message: Message) -> SendResult {
         inTransit(message.payload.readableBytes) { $0.enqueue(message) }
     }
@@ -131,6 +132,7 @@ extension WebSocket {
     }
 
     /// Keeps a message that was sent while another one leaves piece by piece (RFC 6455 §5.4 forbids to interleave them).
+    @inline(never)
     private func hold(_ message: Message) {
         deferred.append(message)
         deferredBytes += message.payload.readableBytes
