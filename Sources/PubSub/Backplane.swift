@@ -1,6 +1,6 @@
 // How nodes hear of each other's publications.
 
-import Synchronization
+import NIOConcurrencyHelpers
 
 /// What carries publications between the nodes of a cluster.
 ///
@@ -37,14 +37,14 @@ public final class InMemoryCluster: Sendable {
         var nextID = 0
     }
 
-    private let state = Mutex(State())
+    private let state = NIOLockedValueBox(State())
 
     /// Makes a cluster without nodes.
     public init() {}
 
     /// A backplane for one more node.
     public func makeNode() -> InMemoryBackplane {
-        state.withLock { state in
+        state.withLockedValue { state in
             defer { state.nextID += 1 }
             state.nodes[state.nextID] = Node()
             return InMemoryBackplane(cluster: self, id: state.nextID)
@@ -52,18 +52,18 @@ public final class InMemoryCluster: Sendable {
     }
 
     fileprivate func change(_ id: Int, _ body: (inout Node) -> Void) {
-        state.withLock { state in
+        state.withLockedValue { state in
             guard var node = state.nodes[id] else { return }
             body(&node)
             state.nodes[id] = node
         }
     }
 
-    fileprivate func remove(_ id: Int) { state.withLock { $0.nodes[id] = nil } }
+    fileprivate func remove(_ id: Int) { state.withLockedValue { $0.nodes[id] = nil } }
 
     fileprivate func publish(_ publication: Publication, from id: Int) {
         // Under the lock, so that all nodes hear the publications of one topic in the same order.
-        state.withLock { state in
+        state.withLockedValue { state in
             for (other, node) in state.nodes where other != id && node.filters.contains(where: { $0.matches(publication.topic) }) {
                 node.receive?(publication)
             }

@@ -1,10 +1,10 @@
 // What a node listens to, counted over its threads.
 
-import Synchronization
+import NIOConcurrencyHelpers
 
 /// Counts how many threads of a node have subscribers to a topic or pattern, and tells the backplane of the first and the last.
 public final class Interest: Sendable {
-    private let threads = Mutex<[TopicFilter: Int]>([:])
+    private let threads = NIOLockedValueBox<[TopicFilter: Int]>([:])
     private let backplane: any Backplane
 
     /// Makes one that nobody listens in.
@@ -13,7 +13,7 @@ public final class Interest: Sendable {
     /// A thread has its first subscriber.
     public func add(_ filter: TopicFilter) {
         // Told under the lock: the first and the last of two threads must not overtake each other.
-        threads.withLock { threads in
+        threads.withLockedValue { threads in
             threads[filter, default: 0] += 1
             if threads[filter] == 1 { backplane.subscribe(to: filter) }
         }
@@ -21,7 +21,7 @@ public final class Interest: Sendable {
 
     /// A thread has no subscriber any more.
     public func remove(_ filter: TopicFilter) {
-        threads.withLock { threads in
+        threads.withLockedValue { threads in
             guard let count = threads[filter] else { return }
             threads[filter] = count > 1 ? count - 1 : nil
             if count == 1 { backplane.unsubscribe(from: filter) }

@@ -3,7 +3,7 @@
 // A member is there from the first of its connections to the last: three tabs of one user are one member. State: absent → present (n ≥ 1
 // connections) → absent; joining and leaving are the ends of that.
 
-import Synchronization
+import NIOConcurrencyHelpers
 
 /// Somebody on a topic.
 public struct PresenceMember: Sendable, Hashable {
@@ -52,17 +52,18 @@ public final class Presence: Sendable {
         var observer: (@Sendable (PresenceEvent) -> Void)?
     }
 
-    private let state = Mutex(State())
+    private let state = NIOLockedValueBox(State())
 
     /// Makes one with nobody present.
     public init() {}
 
-    /// Who is told of joining and leaving; one at a time, in the order in which it happened, on the thread where it did.
-    public func observe(_ observer: @escaping @Sendable (PresenceEvent) -> Void) { state.withLock { $0.observer = observer } }
+    /// Who is told of joining and leaving; one at a time and in the order in which it happened, on a thread where
+    /// something did.
+    public func observe(_ observer: @escaping @Sendable (PresenceEvent) -> Void) { state.withLockedValue { $0.observer = observer } }
 
     /// Who is on a topic, in no order.
     public func members(of topic: String) -> [PresenceMember] {
-        state.withLock { $0.topics[topic]?.values.map(\.member) ?? [] }
+        state.withLockedValue { $0.topics[topic]?.values.map(\.member) ?? [] }
     }
 
     /// A connection of a member has come.
@@ -92,7 +93,7 @@ public final class Presence: Sendable {
     /// Changes who is there, and tells of it: outside the lock, as the observer may ask who is there; and one thread at a time, so that
     /// nobody hears of a leave before the join.
     private func change(_ body: (inout State) -> PresenceEvent?) {
-        let isMine = state.withLock { state in
+        let isMine = state.withLockedValue { state in
             guard let event = body(&state), state.observer != nil else { return false }
             state.events.append(event)
             guard !state.isTelling else { return false }
@@ -109,7 +110,7 @@ public final class Presence: Sendable {
     }
 
     private func nextEvents() -> ([PresenceEvent], (@Sendable (PresenceEvent) -> Void)?)? {
-        state.withLock { state in
+        state.withLockedValue { state in
             guard !state.events.isEmpty else {
                 state.isTelling = false
                 return nil

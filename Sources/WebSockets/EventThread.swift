@@ -189,6 +189,9 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
         beginTurn()
     }
 
+    /// Writes what has come together, before the turn's end; where no handler is running.
+    func writeNow() { flushDirty() }
+
     private func flushDirty() {
         pendingBytes = 0
         if hasBurst { topics?.write() }

@@ -60,6 +60,7 @@ extension WebSocket {
     // MARK: On the thread
 
     private func beginPieces(_ kind: MessageKind) throws -> Int {
+        if thread.hasBurst { letBurstPass() }
         try connection.beginMessage(kind)
         outgoingText = kind == .text ? UTF8Validator() : nil
         piecemealMessages += 1

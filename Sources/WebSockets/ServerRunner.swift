@@ -161,6 +161,7 @@ final class ServerRunner: Sendable {
     /// Waits for the handlers' tasks, then ends the threads.
     func stop() async {
         await core.tasks.waitForAll()
+        core.broker.detach()
         try? await group.shutdownGracefully()
         await reactors?.stop()
         await core.broker.stop()

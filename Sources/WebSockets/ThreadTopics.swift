@@ -21,6 +21,9 @@ final class ThreadTopics {
     @exclusivity(unchecked) private var burst: Burst?
     /// The last publication that several channels shared.
     @exclusivity(unchecked) private var publications = 0
+    /// Whether a burst is being written, and what was published meanwhile.
+    @exclusivity(unchecked) private var isWriting = false
+    @exclusivity(unchecked) private var late: [Delivery] = []
 
     /// From this size on, a burst leaves before the turn's end: more would not fit the processor's caches.
     private static let maxBurstBytes = 65_536
@@ -30,7 +33,7 @@ final class ThreadTopics {
         self.thread = thread
         mailbox = Mailbox { [weak thread] in
             guard let thread else { return }
-            thread.performLater { thread.topics?.emptyMailbox() }
+            thread.performLater { thread.topics?.wake() }
         }
     }
 
@@ -58,16 +61,27 @@ final class ThreadTopics {
     func subscriberCount(of topic: String) -> Int {
         switch table.channels(of: topic) {
         case .none: 0
-        case .one(let channel): channel.places.count
-        case .many(let channels): Set(channels.flatMap { $0.places.map { ObjectIdentifier($0.member) } }).count
+        case .one(let list): list.places.count
+        case .many(let lists): Set(lists.flatMap { $0.places.map { ObjectIdentifier($0.member) } }).count
         }
     }
 
     // MARK: Publications
 
-    /// Takes what other threads have published.
-    private func emptyMailbox() {
-        for delivery in mailbox.takeAll() { deliver(delivery) }
+    /// Looks into the mailbox, where no handler is running: what comes together is written as it adds up.
+    private func wake() {
+        emptyMailbox(writing: true)
+    }
+
+    /// Takes what other threads have published and changed.
+    private func emptyMailbox(writing: Bool = false) {
+        for entry in mailbox.takeAll() {
+            switch entry {
+            case .delivery(let delivery): deliver(delivery)
+            case .change(let change): change()
+            }
+            if writing, let burst, burst.bytes.readableBytes >= Self.maxBurstBytes / 2 { thread.writeNow() }
+        }
     }
 
     /// Takes what was published on this thread; after what others have published before, as their publisher may be this one's task, which
@@ -78,37 +92,37 @@ final class ThreadTopics {
     }
 
     private func deliver(_ delivery: Delivery) {
+        // Somebody who was told that a connection has ended, as a write to it failed, says something: the others are still to get the burst.
+        guard !isWriting else { return late.append(delivery) }
         thread.beginTurn()
         switch table.channels(of: delivery.topic) {
         case .none: break
-        case .one(let channel):
-            if delivery.except == nil { return collect(delivery, channel) }
+        case .one(let list): collect(delivery, list)
+        case .many(let lists):
             distribute()
-            for place in channel.places where place.member !== delivery.except { place.member.take(delivery, place.policy) }
-        case .many(let channels):
-            distribute()
-            deliverOnce(delivery, channels)
+            deliverOnce(delivery, lists)
         }
     }
 
-    /// Delivers to the subscribers of several channels, once to each.
-    private func deliverOnce(_ delivery: Delivery, _ channels: [SubscriberList<WebSocket>]) {
+    /// Delivers to the subscribers of several lists, once to each.
+    private func deliverOnce(_ delivery: Delivery, _ lists: [SubscriberList<WebSocket>]) {
         publications += 1
-        for channel in channels {
-            for place in channel.places where place.membership.lastPublication != publications && place.member !== delivery.except {
+        for list in lists {
+            for place in list.places where place.membership.lastPublication != publications && place.member !== delivery.except {
                 place.membership.lastPublication = publications
                 place.member.take(delivery, place.policy)
             }
         }
     }
 
-    private func collect(_ delivery: Delivery, _ channel: SubscriberList<WebSocket>) {
-        if let burst, burst.channel !== channel { distribute() }
+    private func collect(_ delivery: Delivery, _ list: SubscriberList<WebSocket>) {
+        if let burst, burst.list !== list { distribute() }
         if burst == nil {
-            burst = Burst(channel, memory: thread.takeWriteBuffer(capacity: delivery.prepared.frame.readableBytes))
+            burst = Burst(list, memory: thread.takeWriteBuffer(capacity: delivery.prepared.frame.readableBytes))
             thread.hasBurst = true
         }
         burst?.append(delivery)
+        delivery.except?.isLeftOut(true, on: thread)
         if let burst, burst.bytes.readableBytes >= Self.maxBurstBytes { distribute() }
     }
 
@@ -117,18 +131,26 @@ final class ThreadTopics {
     /// Has what was collected wait for each subscriber, before something else that is said to it.
     func distribute() {
         guard let burst = takeBurst() else { return }
-        for place in burst.channel.places {
-            for delivery in burst.deliveries { place.member.take(delivery, place.policy) }
-        }
+        for place in burst.list.places { burst.hand(to: place) }
+        end(burst)
     }
 
     /// Writes what was collected to each subscriber that waits for nothing else; at the turn's end.
     func write() {
         guard var burst = takeBurst() else { return }
-        // A value of its own: who is told that a connection has ended may have others subscribe.
-        for place in burst.channel.places where !place.member.write(&burst) {
-            for delivery in burst.deliveries { place.member.take(delivery, place.policy) }
-        }
+        isWriting = true
+        // The list is a value of its own: who is told that a connection has ended may have others subscribe.
+        for place in burst.list.places where !place.member.write(&burst) { burst.hand(to: place) }
+        isWriting = false
+        end(burst)
+        guard !late.isEmpty else { return }
+        let deliveries = late
+        late = []
+        for delivery in deliveries { deliver(delivery) }
+    }
+
+    private func end(_ burst: Burst) {
+        for delivery in burst.deliveries { delivery.except?.isLeftOut(false, on: thread) }
         thread.giveBackWriteBuffer(burst.bytes)
     }
 
@@ -141,7 +163,7 @@ final class ThreadTopics {
 
 /// The messages that a turn has brought to one topic.
 struct Burst {
-    let channel: SubscriberList<WebSocket>
+    let list: SubscriberList<WebSocket>
     private(set) var deliveries: [Delivery] = []
     /// Their frames.
     private(set) var bytes: ByteBuffer
@@ -150,8 +172,8 @@ struct Burst {
     /// The frames for those who take some of them compressed.
     private var compressed: [(key: CompressedFrames.Key, threshold: Int, bytes: ByteBuffer)] = []
 
-    init(_ channel: SubscriberList<WebSocket>, memory: ByteBuffer) {
-        self.channel = channel
+    init(_ list: SubscriberList<WebSocket>, memory: ByteBuffer) {
+        self.list = list
         bytes = memory
     }
 
@@ -159,6 +181,11 @@ struct Burst {
         deliveries.append(delivery)
         bytes.writeImmutableBuffer(delivery.prepared.frame)
         payloadBytes += delivery.payloadLength
+    }
+
+    /// Hands the messages to one subscriber, each by itself.
+    func hand(to place: SubscriberList<WebSocket>.Place) {
+        for delivery in deliveries where delivery.except !== place.member { place.member.take(delivery, place.policy) }
     }
 
     /// The frames for a connection; nil if they are for it alone, as its compressor remembers what it has sent.

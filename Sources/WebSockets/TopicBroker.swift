@@ -12,7 +12,7 @@ final class Delivery: Sendable {
     /// What it replaces for subscribers that keep only the latest.
     let key: String?
     let prepared: PreparedMessage
-    /// The one connection that does not get it. Only compared, and so held by the publisher for as long as that takes.
+    /// The one connection that does not get it.
     let except: WebSocket?
 
     init(topic: String, key: String?, prepared: PreparedMessage, except: WebSocket?) {
@@ -45,10 +45,10 @@ final class TopicBroker: Sendable {
     /// Begins to hear other nodes.
     func start() async throws { try await backplane?.start { [weak self] in self?.receive($0) } }
 
-    func stop() async {
-        await backplane?.stop()
-        threads.withLockedValue { $0 = [] }
-    }
+    /// Forgets the threads, before they end: what is asked of one that has ended is never answered.
+    func detach() { threads.withLockedValue { $0 = [] } }
+
+    func stop() async { await backplane?.stop() }
 
     // MARK: Publish
 
@@ -90,10 +90,16 @@ final class TopicBroker: Sendable {
     }
 }
 
-/// What other threads have published and this one has not delivered.
+/// What other threads have published, and changed, and this one has not yet looked at; in one order.
 final class Mailbox: Sendable {
-    private let deliveries = NIOLockedValueBox<[Delivery]>([])
-    /// How many subscriptions the thread has: to one that has none, nothing is sent.
+    enum Entry: Sendable {
+        case delivery(Delivery)
+        /// A change of who has subscribed to what.
+        case change(@Sendable () -> Void)
+    }
+
+    private let entries = NIOLockedValueBox<[Entry]>([])
+    /// How many subscriptions the thread has, those included that are on their way: to one that has none, nothing is sent.
     let subscriptions = Atomic<Int>(0)
     private let wake: @Sendable () -> Void
 
@@ -101,18 +107,31 @@ final class Mailbox: Sendable {
     init(wake: @escaping @Sendable () -> Void) { self.wake = wake }
 
     func post(_ delivery: Delivery) {
-        guard subscriptions.load(ordering: .relaxed) > 0 else { return }
-        let isFirst = deliveries.withLockedValue { deliveries in
-            deliveries.append(delivery)
-            return deliveries.count == 1
+        if subscriptions.load(ordering: .relaxed) > 0 { post(.delivery(delivery)) }
+    }
+
+    /// Has a change made; what is posted after it finds it made.
+    func post(_ change: @escaping @Sendable () -> Void) {
+        subscriptions.add(1, ordering: .relaxed)
+        post(
+            .change {
+                change()
+                self.subscriptions.subtract(1, ordering: .relaxed)
+            })
+    }
+
+    private func post(_ entry: Entry) {
+        let isFirst = entries.withLockedValue { entries in
+            entries.append(entry)
+            return entries.count == 1
         }
         if isFirst { wake() }
     }
 
-    func takeAll() -> [Delivery] {
-        deliveries.withLockedValue { deliveries in
-            defer { deliveries = [] }
-            return deliveries
+    func takeAll() -> [Entry] {
+        entries.withLockedValue { entries in
+            defer { entries = [] }
+            return entries
         }
     }
 }

@@ -10,7 +10,7 @@ extension WebSocket {
     @inline(__always)
     func write(_ burst: inout Burst) -> Bool {
         guard readyState == .open, let transport else { return true }
-        guard !isDirty, outbox.isEmpty, transportBytes == 0, isTransportWritable, !hasBacklog, heldPong == nil,
+        guard !isDirty, outbox.isEmpty, transportBytes == 0, isTransportWritable, !hasBacklog, !isLeftOut, heldPong == nil,
             !connection.isSendingPieces
         else { return false }
         if let codec {
@@ -36,49 +36,79 @@ extension WebSocket {
     func take(_ delivery: Delivery, _ policy: SlowConsumerPolicy) {
         guard readyState == .open else { return }
         let size = delivery.prepared.frame.readableBytes
+        if waitingBytes + deferredBytes > configuration.sendHighWaterMark { offer() }
         let waiting = waitingBytes + deferredBytes
+        let isSlow = waiting > configuration.sendHighWaterMark
         switch policy {
         case .close:
             if waiting == 0 || waiting + size <= configuration.maxSendBuffer { return enqueue(delivery.prepared) }
             thread.tally.sendsDropped += 1
             cutOffSlowReader()
-        // Behind what waits already, even if there is room again: a topic's messages keep their order.
-        case .dropNewest where waiting <= configuration.sendHighWaterMark,
-            .dropOldest where waiting <= configuration.sendHighWaterMark && !hasBacklog,
-            .latest where waiting <= configuration.sendHighWaterMark && !hasBacklog:
-            enqueue(delivery.prepared)
-        case .dropNewest: thread.tally.newestDropped += 1
-        case .dropOldest: keep(delivery, size, key: nil, limit: configuration.sendHighWaterMark)
-        // As many as there are keys, and the peer may have a say in those.
-        case .latest: keep(delivery, size, key: delivery.uniqueKey, limit: configuration.maxSendBuffer)
+        case .dropNewest:
+            if !isSlow { return enqueue(delivery.prepared) }
+            thread.tally.newestDropped += 1
+        case .dropOldest:
+            // Behind what waits already, even if there is room again: a topic's messages keep their order.
+            if !isSlow && topics.load()?.oldestFirst.isEmpty != false { return enqueue(delivery.prepared) }
+            keepNewest(delivery.prepared, size + Self.backlogOverhead)
+        case .latest:
+            if !isSlow && topics.load()?.latest.isEmpty != false { return enqueue(delivery.prepared) }
+            keepLatest(delivery.prepared, size + Self.backlogOverhead, key: delivery.uniqueKey)
         }
+    }
+
+    /// Notes, on its own thread, whether it gets all of the burst that is being collected.
+    func isLeftOut(_ isLeftOut: Bool, on thread: EventThread) {
+        if self.thread === thread { self.isLeftOut = isLeftOut }
+    }
+
+    /// What a message that is kept costs beside its bytes, roughly.
+    private static var backlogOverhead: Int { 64 }
+
+    /// Gives the transport what this turn has brought: a peer is slow if it does not take it, not before it was asked. On the reactor only,
+    /// as NIO may call anybody from within a write.
+    private func offer() {
+        #if os(Linux)
+        if isDirty && isTransportWritable && thread.reactor != nil { flush() }
+        #endif
+    }
+
+    private func keepNewest(_ message: PreparedMessage, _ size: Int) {
+        guard let topics = topics.load() else { return }
+        hasBacklog = true
+        topics.oldestFirst.append(message, size: size)
+        while topics.oldestFirst.bytes > configuration.sendHighWaterMark, topics.oldestFirst.count > 1 {
+            _ = topics.oldestFirst.popFirst()
+            thread.tally.oldestDropped += 1
+        }
+    }
+
+    private func keepLatest(_ message: PreparedMessage, _ size: Int, key: String) {
+        guard let topics = topics.load() else { return }
+        hasBacklog = true
+        if topics.latest.replace(message, size: size + key.utf8.count, key: key) { thread.tally.latestReplaced += 1 }
+        // There are as many as there are keys, and the peer may have a say in those.
+        while topics.latest.bytes > configuration.maxSendBuffer, topics.latest.count > 1 {
+            _ = topics.latest.popFirst()
+            thread.tally.latestReplaced += 1
+        }
+    }
+
+    /// Sends what was kept, as far as there is room.
+    func sendBacklog() {
+        guard let topics = topics.load() else { return }
+        while readyState == .open, waitingBytes + deferredBytes <= lowWaterMark,
+            let message = topics.oldestFirst.popFirst() ?? topics.latest.popFirst()
+        {
+            enqueue(message)
+        }
+        hasBacklog = !topics.oldestFirst.isEmpty || !topics.latest.isEmpty
     }
 
     /// Has what was published before take its place before what this connection alone is sent now.
     @inline(never)
     func letBurstPass() {
         if topics.load() != nil { thread.topics?.distribute() }
-    }
-
-    /// Keeps a message until the peer has taken what waits before it, or until it is dropped.
-    private func keep(_ delivery: Delivery, _ size: Int, key: String?, limit: Int) {
-        guard let topics = topics.load() else { return }
-        hasBacklog = true
-        if let key {
-            if topics.backlog.replace(delivery, size: size, key: key) { thread.tally.latestReplaced += 1 }
-        } else {
-            topics.backlog.append(delivery, size: size)
-        }
-        while topics.backlog.bytes > limit, topics.backlog.count > 1, topics.backlog.popFirst() != nil {
-            thread.tally.oldestDropped += 1
-        }
-    }
-
-    /// Sends what was kept, as far as there is room.
-    func sendBacklog() {
-        guard let topics = topics.load(), readyState == .open else { return }
-        while waitingBytes + deferredBytes <= lowWaterMark, let delivery = topics.backlog.popFirst() { enqueue(delivery.prepared) }
-        hasBacklog = !topics.backlog.isEmpty
     }
 }
 

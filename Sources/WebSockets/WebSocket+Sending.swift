@@ -116,6 +116,8 @@ extension WebSocket {
 
     func enqueue(_ prepared: PreparedMessage) {
         if thread.hasBurst { letBurstPass() }
+        // §5.5.1: an endpoint "MUST NOT send any more data frames after sending a Close frame", and the burst may have brought one.
+        guard connection.canSend else { return }
         // A client masks each frame with a key of its own, so nothing prepared fits.
         guard connection.role == .server, !connection.isSendingPieces else { return enqueue(prepared.message) }
         if let codec, codec.takes(prepared.message), enqueueCompressed(prepared, codec) { return }

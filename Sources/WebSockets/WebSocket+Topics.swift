@@ -7,7 +7,7 @@ public import WebSocketCore
 
 /// What one connection has subscribed to; made with the first subscription.
 ///
-/// `@unchecked Sendable`: `membership`, `backlog` and `shown` are touched only on the connection's thread; the rest is behind a lock.
+/// `@unchecked Sendable`: `membership`, the backlogs and `shown` are touched only on the connection's thread; the rest is behind a lock.
 final class Subscriptions: @unchecked Sendable {
     struct Wish {
         var policy: SlowConsumerPolicy
@@ -17,8 +17,10 @@ final class Subscriptions: @unchecked Sendable {
     /// What the connection wants; the thread's table follows.
     let wishes = Mutex<[TopicFilter: Wish]?>([:])
     let membership: Membership<WebSocket>
-    /// What waits for a slow reader and can still be dropped.
-    @exclusivity(unchecked) var backlog = Backlog<Delivery>()
+    /// What waits for a slow reader and can still be dropped, by `dropOldest`.
+    @exclusivity(unchecked) var oldestFirst = Backlog<PreparedMessage>()
+    /// What waits for a slow reader and can still be replaced, by `latest`.
+    @exclusivity(unchecked) var latest = Backlog<PreparedMessage>()
 
     /// Who is shown on which topic.
     @exclusivity(unchecked) private(set) var shown: [TopicFilter: String] = [:]
@@ -82,13 +84,18 @@ extension WebSocket {
             guard count < limit || wishes?[filter] != nil else { throw UsageError(.tooManyTopics) }
             wishes?[filter] = wish
         }
-        thread.perform { self.reconcile(filter) }
+        change(filter)
     }
 
     private func unsubscribe(_ filter: TopicFilter) {
         guard let topics = topics.load() else { return }
         topics.wishes.withLock { wishes in _ = wishes?.removeValue(forKey: filter) }
-        thread.perform { self.reconcile(filter) }
+        change(filter)
+    }
+
+    /// Has the thread's table follow. From elsewhere, by the way that publications take: what is published after this call comes after it.
+    private func change(_ filter: TopicFilter) {
+        if thread.isCurrent { thread.inTurn { reconcile(filter) } } else { thread.topics?.mailbox.post { self.reconcile(filter) } }
     }
 
     // MARK: On the thread
@@ -97,6 +104,8 @@ extension WebSocket {
     /// sees the last of them.
     private func reconcile(_ filter: TopicFilter) {
         guard let topics = topics.load(), let table = thread.topics else { return }
+        // The connection has ended, perhaps before its first subscription: nobody would take it out again.
+        guard readyState != .closed else { return topics.wishes.withLock { $0 = nil } }
         let wish = topics.wishes.withLock { $0?[filter] }
         if let wish {
             table.add(topics.membership, to: filter, policy: wish.policy)
@@ -111,7 +120,8 @@ extension WebSocket {
         guard let topics = topics.load(), let table = thread.topics else { return }
         topics.wishes.withLock { $0 = nil }
         table.removeAll(topics.membership)
-        topics.backlog = Backlog()
+        topics.oldestFirst = Backlog()
+        topics.latest = Backlog()
         hasBacklog = false
         for filter in topics.shown.keys { topics.show(nil, on: filter, in: table.broker.presence) }
     }

@@ -78,6 +78,8 @@ public final class WebSocket: TimerWheelElement, @unchecked Sendable {
     @exclusivity(unchecked) var isReadingHeldUp = false
     /// Whether messages of topics wait that can still be dropped.
     @exclusivity(unchecked) var hasBacklog = false
+    /// Whether it does not get all of the burst that is being collected.
+    @exclusivity(unchecked) var isLeftOut = false
 
     init(_ handshake: Handshake, role: Role, settings: SharedSettings, thread: EventThread, inbox: Inbox?) {
         self.handshake = PackedHandshake(handshake)

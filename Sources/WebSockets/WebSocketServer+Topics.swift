@@ -27,7 +27,7 @@ extension WebSocketServer {
 
     /// Has a closure told of every member who joins or leaves a topic of this node.
     ///
-    /// It is called for one event at a time, in the order in which they happened, on the thread where they did: it must not block. Called
-    /// again, the new closure takes the old one's place.
+    /// It is called for one event at a time, in the order in which they happened, on a thread of the server where one did: it must not
+    /// block. Called again, the new closure takes the old one's place.
     public func onPresence(_ observer: @escaping @Sendable (PresenceEvent) -> Void) { core.broker.presence.observe(observer) }
 }

@@ -1,7 +1,7 @@
 // What `duplex serve` does with what it gets: an echo, a room for everyone, and topics.
 
+import NIOConcurrencyHelpers
 import PubSub
-import Synchronization
 import WebSocketCore
 import WebSockets
 
@@ -28,18 +28,18 @@ struct BroadcastHandler: WebSocketHandler {
 /// How many are on /broadcast, and those who want to know.
 final class People: Sendable {
     private static let topic = "people"
-    private let count = Mutex(0)
+    private let count = NIOLockedValueBox(0)
 
     func change(by difference: Int, _ socket: WebSocket) {
         // Published under the lock: of two numbers, everyone gets the later one last.
-        count.withLock { count in
+        count.withLockedValue { count in
             count += difference
             socket.publish(.text(String(count)), to: Self.topic)
         }
     }
 
     func watch(_ socket: WebSocket) {
-        count.withLock { count in
+        count.withLockedValue { count in
             try? socket.subscribe(Self.topic, whenSlow: .latest)
             socket.trySend(.text(String(count)))
         }

@@ -1,14 +1,14 @@
+import NIOConcurrencyHelpers
 import NIOCore
 import PubSub
-import Synchronization
 import Testing
 
 @Suite struct BackplaneTests {
     private final class Ear: Sendable {
-        private let store = Mutex<[String]>([])
-        var heard: [String] { store.withLock { $0 } }
+        private let store = NIOLockedValueBox<[String]>([])
+        var heard: [String] { store.withLockedValue { $0 } }
         func hear(_ publication: Publication) {
-            store.withLock { $0.append("\(publication.topic) \(String(buffer: publication.payload))") }
+            store.withLockedValue { $0.append("\(publication.topic) \(String(buffer: publication.payload))") }
         }
     }
 
@@ -52,12 +52,12 @@ import Testing
     }
 
     private final class Spy: Backplane {
-        private let store = Mutex<[String]>([])
-        var log: [String] { store.withLock { $0 } }
+        private let store = NIOLockedValueBox<[String]>([])
+        var log: [String] { store.withLockedValue { $0 } }
         func start(receive: @escaping @Sendable (Publication) -> Void) {}
         func publish(_ publication: Publication) {}
-        func subscribe(to filter: TopicFilter) { store.withLock { $0.append("+\(filter)") } }
-        func unsubscribe(from filter: TopicFilter) { store.withLock { $0.append("-\(filter)") } }
+        func subscribe(to filter: TopicFilter) { store.withLockedValue { $0.append("+\(filter)") } }
+        func unsubscribe(from filter: TopicFilter) { store.withLockedValue { $0.append("-\(filter)") } }
         func stop() {}
     }
 }

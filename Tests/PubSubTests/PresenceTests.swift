@@ -1,5 +1,5 @@
+import NIOConcurrencyHelpers
 import PubSub
-import Synchronization
 import Testing
 
 @Suite struct PresenceTests {
@@ -33,21 +33,21 @@ import Testing
 
     @Test func theObserverMayAskAndChange() {
         let presence = Presence()
-        let lines = Mutex<[String]>([])
+        let lines = NIOLockedValueBox<[String]>([])
         presence.observe { event in
-            lines.withLock { $0.append("\(event.kind) \(event.member.id), now \(presence.members(of: "x").count)") }
+            lines.withLockedValue { $0.append("\(event.kind) \(event.member.id), now \(presence.members(of: "x").count)") }
             if event.member.id == "ann", event.kind == .joined { presence.join("x", PresenceMember(id: "robot")) }
         }
         presence.join("x", ann)
-        #expect(lines.withLock { $0 } == ["joined ann, now 1", "joined robot, now 2"])
+        #expect(lines.withLockedValue { $0 } == ["joined ann, now 1", "joined robot, now 2"])
     }
 
     /// Many threads come and go; whatever their order, nobody is told of a leave before its join.
     @Test func eventsComeInTheOrderInWhichTheyHappened() async {
         let presence = Presence()
-        let there = Mutex<(Set<String>, faults: Int, events: Int)>(([], 0, 0))
+        let there = NIOLockedValueBox<(Set<String>, faults: Int, events: Int)>(([], 0, 0))
         presence.observe { event in
-            there.withLock { state in
+            there.withLockedValue { state in
                 let fits = event.kind == .joined ? state.0.insert(event.member.id).inserted : state.0.remove(event.member.id) != nil
                 state.faults += fits ? 0 : 1
                 state.events += 1
@@ -64,16 +64,16 @@ import Testing
                 }
             }
         }
-        #expect(there.withLock { $0.faults } == 0)
-        #expect(there.withLock { $0.0 }.isEmpty)
-        #expect(there.withLock { $0.events } >= 6)
+        #expect(there.withLockedValue { $0.faults } == 0)
+        #expect(there.withLockedValue { $0.0 }.isEmpty)
+        #expect(there.withLockedValue { $0.events } >= 6)
     }
 
     private final class Log: Sendable {
-        private let store = Mutex<[String]>([])
-        var lines: [String] { store.withLock { $0 } }
+        private let store = NIOLockedValueBox<[String]>([])
+        var lines: [String] { store.withLockedValue { $0 } }
         init(_ presence: Presence) {
-            presence.observe { event in self.store.withLock { $0.append("\(event.kind) \(event.topic) \(event.member.id)") } }
+            presence.observe { event in self.store.withLockedValue { $0.append("\(event.kind) \(event.topic) \(event.member.id)") } }
         }
     }
 }
