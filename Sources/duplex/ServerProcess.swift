@@ -30,16 +30,6 @@ struct ServerProcess: Sendable {
     /// The process that listens at an address of this machine; nil if it is not on this machine or belongs to somebody else.
     static func listening(at address: SocketAddress) -> ServerProcess? {
         guard address.isLoopback, let port = address.port else { return nil }
-        // The system makes these tables while they are read: where others open and close much meanwhile, a line can be missed.
-        for _ in 0..<attempts {
-            if let process = lookUp(port) { return process }
-        }
-        return nil
-    }
-
-    private static let attempts = 5
-
-    private static func lookUp(_ port: Int) -> ServerProcess? {
         let inodes = Set(["/proc/net/tcp", "/proc/net/tcp6"].flatMap { listeners(on: port, in: contents(of: $0) ?? "") })
         guard !inodes.isEmpty, let names = try? FileManager.default.contentsOfDirectory(atPath: "/proc") else { return nil }
         return names.lazy.compactMap { Int32($0) }.first { holds(inodes, $0) }.map { ServerProcess(pid: $0) }
