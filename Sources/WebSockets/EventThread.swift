@@ -36,6 +36,8 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
     /// Memory that is free again.
     @exclusivity(unchecked) private var frameBuffers: [FrameBuffer] = []
     @exclusivity(unchecked) private var readBuffer: ByteBuffer?
+    /// Buffers in which messages lay that had not been sent yet when the next were read.
+    @exclusivity(unchecked) private var lentBuffers: [ByteBuffer] = []
     @exclusivity(unchecked) private var writeBuffer: ByteBuffer?
     /// The subscribers among the connections; nil on a client. Not changed after `init`.
     private(set) var topics: ThreadTopics?
@@ -49,10 +51,12 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
     /// How many connections are read before the first of them is answered.
     private static let maxPendingPerTurn = 256
     /// How many bytes wait before they are written: more would not fit the processor's caches.
-    private static let maxPendingBytes = 16_384
+    private static let maxPendingBytes = Int(envPending)
     private static let frameCapacity = 2048
     private static let maxSpares = 128
-    private static let readBufferCapacity = 65_536
+    fileprivate static let readBufferCapacity = 65_536
+    /// As many as `maxPendingBytes` may lie in, and their memory a thread's at most.
+    private static let maxLentBuffers = 8
 
     /// - Parameter broker: the topics that this thread's connections may subscribe to.
     init(loop: any ThreadLoop, statistics: Statistics, broker: TopicBroker? = nil) {
@@ -205,10 +209,17 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
 
     /// An empty buffer to read into.
     func takeReadBuffer() -> ByteBuffer {
-        guard var buffer = readBuffer.take() else { return ByteBufferAllocator().buffer(capacity: Self.readBufferCapacity) }
-        // Makes a new one if a message that somebody keeps lies in it.
-        buffer.clear(minimumCapacity: Self.readBufferCapacity)
-        return buffer
+        guard var buffer = readBuffer.take() else { return spareReadBuffer() }
+        if buffer.isFree { return buffer }
+        // A message that somebody keeps lies in it: most likely it is echoed at the turn's end.
+        if lentBuffers.count == Self.maxLentBuffers { lentBuffers.removeFirst() }
+        lentBuffers.append(buffer)
+        return spareReadBuffer()
+    }
+
+    private func spareReadBuffer() -> ByteBuffer {
+        for index in lentBuffers.indices where lentBuffers[index].isFree { return lentBuffers.remove(at: index) }
+        return ByteBufferAllocator().buffer(capacity: Self.readBufferCapacity)
     }
 
     /// Takes the buffer back that was read into.
@@ -257,3 +268,18 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
         }
     }
 }
+
+extension ByteBuffer {
+    /// Empties it, unless a slice of it is kept elsewhere, or it is too small to read into; says which.
+    fileprivate var isFree: Bool {
+        mutating get {
+            modifyIfUniquelyOwned { buffer in
+                buffer.clear()
+                return buffer.storageCapacity >= EventThread.readBufferCapacity
+            } ?? false
+        }
+    }
+}
+
+import Foundation
+let envPending = Int(ProcessInfo.processInfo.environment["PEND"] ?? "16384") ?? 16384

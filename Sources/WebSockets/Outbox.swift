@@ -42,9 +42,13 @@ struct Outbox {
         let length = payload.readableBytes
         byteCount += header.encodedLength + length
         if length >= Self.shareThreshold { return appendLarge(header, payload, thread) }
-        let frames = frames(thread)
-        frames.append(header, payload)
-        if frames.count >= Self.sealThreshold { seal() }
+        if tail == nil { tail = thread.takeFrames() }
+        // The outbox keeps it meanwhile: to retain it again would cost as much as the copy.
+        let count = tail.map(Unmanaged.passUnretained)?._withUnsafeGuaranteedRef { frames in
+            frames.append(header, payload)
+            return frames.count
+        }
+        if let count, count >= Self.sealThreshold { seal() }
     }
 
     /// Adds a frame whose payload is only lent; it is masked on the way if the header has a key.

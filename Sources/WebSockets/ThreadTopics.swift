@@ -31,10 +31,7 @@ final class ThreadTopics {
     init(broker: TopicBroker, thread: EventThread) {
         self.broker = broker
         self.thread = thread
-        mailbox = Mailbox { [weak thread] in
-            guard let thread else { return }
-            thread.performLater { thread.topics?.wake() }
-        }
+        mailbox = Mailbox()
     }
 
     // MARK: Subscribers
@@ -69,7 +66,7 @@ final class ThreadTopics {
     // MARK: Publications
 
     /// Looks into the mailbox, where no handler is running: what comes together is written as it adds up.
-    private func wake() {
+    func wake() {
         emptyMailbox(writing: true)
     }
 

@@ -40,8 +40,8 @@ final class Alarm<Element: TimerWheelElement> {
         guard let deadline = wheel.next else { return }
         if let next, next.deadline <= deadline { return }
         next?.timer.cancel()
-        let timer = thread.schedule(at: .uptimeNanoseconds(deadline)) { [weak self, weak thread] in
-            guard let self, let thread else { return }
+        let timer = thread.schedule(at: .uptimeNanoseconds(deadline)) { [weak self] in
+            guard let self else { return }
             next = nil
             for element in wheel.advance(to: thread.now.uptimeNanoseconds) { element.timerFired() }
             set(thread)

@@ -70,7 +70,7 @@ final class TopicBroker: Sendable {
         var here: ThreadTopics?
         for thread in threads.withLockedValue({ $0 }) {
             guard let topics = thread.topics else { continue }
-            if thread.isCurrent { here = topics } else { topics.mailbox.post(delivery) }
+            if thread.isCurrent { here = topics } else { topics.mailbox.post(delivery, waking: thread) }
         }
         // Last: the other threads are awake by the time that this one has gone through its own subscribers.
         here?.publish(delivery)
@@ -101,31 +101,32 @@ final class Mailbox: Sendable {
     private let entries = NIOLockedValueBox<[Entry]>([])
     /// How many subscriptions the thread has, those included that are on their way: to one that has none, nothing is sent.
     let subscriptions = Atomic<Int>(0)
-    private let wake: @Sendable () -> Void
 
-    /// - Parameter wake: has the thread look into its mailbox; called once for a batch.
-    init(wake: @escaping @Sendable () -> Void) { self.wake = wake }
+    // The mailbox does not know its thread: with a weak reference to it, each retain of the thread, of which a message takes several, would go
+    // by a side table.
 
-    func post(_ delivery: Delivery) {
-        if subscriptions.load(ordering: .relaxed) > 0 { post(.delivery(delivery)) }
+    /// - Parameter thread: the mailbox's own.
+    func post(_ delivery: Delivery, waking thread: EventThread) {
+        if subscriptions.load(ordering: .relaxed) > 0 { post(.delivery(delivery), thread) }
     }
 
     /// Has a change made; what is posted after it finds it made.
-    func post(_ change: @escaping @Sendable () -> Void) {
+    func post(waking thread: EventThread, _ change: @escaping @Sendable () -> Void) {
         subscriptions.add(1, ordering: .relaxed)
         post(
             .change {
                 change()
                 self.subscriptions.subtract(1, ordering: .relaxed)
-            })
+            }, thread)
     }
 
-    private func post(_ entry: Entry) {
+    private func post(_ entry: Entry, _ thread: EventThread) {
         let isFirst = entries.withLockedValue { entries in
             entries.append(entry)
             return entries.count == 1
         }
-        if isFirst { wake() }
+        // One wake-up for a batch.
+        if isFirst { thread.performLater { thread.topics?.wake() } }
     }
 
     func takeAll() -> [Entry] {

@@ -24,7 +24,9 @@ extension WebSocket {
     @inline(__always)
     private func receive(_ bytes: UnsafeMutableRawBufferPointer, of buffer: ByteBuffer, start: Int) {
         // Taken once a read instead of once a message; neither changes while a handler runs.
-        let recipient = Recipient(inbox: inbox, handler: handler, thread: thread)
+        let (inbox, handler, thread) = (inbox, handler, thread)
+        let recipient = Recipient(inbox: inbox, handler: handler.map(Unmanaged.passUnretained), thread: .passUnretained(thread))
+        defer { withExtendedLifetime((handler, thread)) {} }
         var offset = 0
         do throws(ProtocolError) {
             while let event = try connection.receive(bytes, at: &offset) {
@@ -37,11 +39,12 @@ extension WebSocket {
         }
     }
 
-    /// Who gets the messages.
+    /// Who gets the messages. Whoever makes one keeps the handler and the thread for as long: to retain and release them for each message
+    /// is a tenth of the work where the messages are small.
     private struct Recipient {
         let inbox: Inbox?
-        let handler: HandlerBox?
-        let thread: EventThread
+        let handler: Unmanaged<HandlerBox>?
+        let thread: Unmanaged<EventThread>
     }
 
     @inline(__always)
@@ -50,12 +53,12 @@ extension WebSocket {
         case .message(let kind, let range, let isCompressed):
             guard let payload = buffer.getSlice(at: start + range.lowerBound, length: range.count) else { return }
             if isCompressed { return inflate(kind, payload, recipient) }
-            deliver(Message(kind: kind, payload: payload), recipient)
+            deliver(Message(kind: kind, payload: consume payload), range.count, recipient)
         case .piece(let kind, let range, let isCompressed, let isLast):
             guard let piece = buffer.getSlice(at: start + range.lowerBound, length: range.count) else { return }
             guard let payload = assemble(piece, isLast) else { return }
             if isCompressed { return inflate(kind, payload, recipient) }
-            deliver(Message(kind: kind, payload: payload), recipient)
+            deliver(Message(kind: kind, payload: payload), payload.readableBytes, recipient)
         case .ping: answerPing()
         case .pong: takePong()
         case .close(let beganByPeer): receivedClose(beganByPeer: beganByPeer)
@@ -63,16 +66,23 @@ extension WebSocket {
     }
 
     @inline(__always)
-    private func deliver(_ message: Message, _ recipient: Recipient) {
-        recipient.thread.tally.messagesReceived += 1
-        recipient.thread.tally.bytesReceived += message.payload.readableBytes
-        if let inbox = recipient.inbox { inbox.add(message) } else { recipient.handler?.received(message, from: self) }
+    private func deliver(_ message: consuming Message, _ length: Int, _ recipient: Recipient) {
+        recipient.thread._withUnsafeGuaranteedRef { thread in
+            thread.tally.messagesReceived += 1
+            thread.tally.bytesReceived += length
+        }
+        if let inbox = recipient.inbox {
+            inbox.add(consume message)
+        } else {
+            recipient.handler?._withUnsafeGuaranteedRef { $0.received(message, from: self) }
+        }
     }
 
     @inline(never)
     private func inflate(_ kind: MessageKind, _ compressed: ByteBuffer, _ recipient: Recipient) {
         do throws(ProtocolError) {
-            deliver(try inflate(kind, compressed), recipient)
+            let message = try inflate(kind, compressed)
+            deliver(message, message.payload.readableBytes, recipient)
         } catch {
             thread.runWokenTasks()
             fail(error)
