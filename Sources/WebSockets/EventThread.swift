@@ -35,6 +35,7 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
     @exclusivity(unchecked) var statelessHandlers: [ObjectIdentifier: HandlerBox] = [:]
     /// Memory that is free again.
     @exclusivity(unchecked) private var frameBuffers: [FrameBuffer] = []
+    @exclusivity(unchecked) private var sealed: [Outbox.Sealed] = []
     @exclusivity(unchecked) private var readBuffer: ByteBuffer?
     /// Buffers in which messages lay that had not been sent yet when the next were read.
     @exclusivity(unchecked) private var lentBuffers: [ByteBuffer] = []
@@ -51,7 +52,7 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
     /// How many connections are read before the first of them is answered.
     private static let maxPendingPerTurn = 256
     /// How many bytes wait before they are written: more would not fit the processor's caches.
-    private static let maxPendingBytes = Int(envPending)
+    private static let maxPendingBytes = 65_536
     private static let frameCapacity = 2048
     private static let maxSpares = 128
     fileprivate static let readBufferCapacity = 65_536
@@ -236,6 +237,14 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
         frameBuffers.append(frames)
     }
 
+    /// An empty list of pieces that wait.
+    func takeSealed() -> Outbox.Sealed { sealed.popLast() ?? Outbox.Sealed() }
+
+    /// Takes a list back in which nothing waits.
+    func giveBack(_ list: Outbox.Sealed) {
+        if sealed.count < Self.maxSpares { sealed.append(list) }
+    }
+
     /// An empty buffer to write from.
     func takeWriteBuffer(capacity: Int) -> ByteBuffer {
         guard var buffer = writeBuffer.take() else { return ByteBufferAllocator().buffer(capacity: max(capacity, Self.frameCapacity)) }
@@ -280,6 +289,3 @@ extension ByteBuffer {
         }
     }
 }
-
-import Foundation
-let envPending = Int(ProcessInfo.processInfo.environment["PEND"] ?? "16384") ?? 16384

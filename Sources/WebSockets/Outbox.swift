@@ -21,8 +21,8 @@ struct Outbox {
     /// Collected frames that are longer than this are sealed: growing the memory further would copy it.
     private static let sealThreshold = 65_536
 
-    /// Most of the time there are none, and an idle connection pays a word for them.
-    private final class Sealed {
+    /// Most of the time there are none, and an idle connection pays a word for them; lent by the thread.
+    final class Sealed {
         @exclusivity(unchecked) var pieces = CircularBuffer<(piece: Piece, endsFrame: Bool)>(initialCapacity: 2)
     }
 
@@ -48,7 +48,7 @@ struct Outbox {
             frames.append(header, payload)
             return frames.count
         }
-        if let count, count >= Self.sealThreshold { seal() }
+        if let count, count >= Self.sealThreshold { seal(thread) }
     }
 
     /// Adds a frame whose payload is only lent; it is masked on the way if the header has a key.
@@ -56,19 +56,19 @@ struct Outbox {
         byteCount += header.encodedLength + payload.count
         let frames = frames(thread)
         frames.append(header, payload)
-        if frames.count >= Self.sealThreshold { seal() }
+        if frames.count >= Self.sealThreshold { seal(thread) }
     }
 
     private mutating func appendLarge(_ header: FrameHeader, _ payload: ByteBuffer, _ thread: EventThread) {
         if header.maskKey == nil {
             frames(thread).append(header, UnsafeRawBufferPointer(start: nil, count: 0))
-            seal(endsFrame: false)
-            keep((.shared(payload), true))
+            seal(endsFrame: false, thread)
+            keep((.shared(payload), true), thread)
         } else {
-            seal()
+            seal(thread)
             let frames = FrameBuffer(capacity: header.encodedLength + payload.readableBytes)
             frames.append(header, payload)
-            keep((.frames(frames), true))
+            keep((.frames(frames), true), thread)
         }
     }
 
@@ -76,12 +76,12 @@ struct Outbox {
     mutating func append(encoded frame: ByteBuffer, _ thread: EventThread) {
         byteCount += frame.readableBytes
         if frame.readableBytes >= Self.shareThreshold {
-            seal()
-            keep((.shared(frame), true))
+            seal(thread)
+            keep((.shared(frame), true), thread)
         } else {
             let frames = frames(thread)
             frames.append(frame)
-            if frames.count >= Self.sealThreshold { seal() }
+            if frames.count >= Self.sealThreshold { seal(thread) }
         }
     }
 
@@ -93,21 +93,32 @@ struct Outbox {
         return frames
     }
 
-    private mutating func keep(_ piece: (Piece, endsFrame: Bool)) {
-        let made = sealed ?? Sealed()
+    private mutating func keep(_ piece: (Piece, endsFrame: Bool), _ thread: EventThread) {
+        let made = sealed ?? thread.takeSealed()
         made.pieces.append((piece.0, piece.endsFrame))
         sealed = made
     }
 
-    private mutating func seal(endsFrame: Bool = true) {
-        if let frames = tail.take() { keep((.frames(frames), endsFrame)) }
+    private mutating func seal(endsFrame: Bool = true, _ thread: EventThread) {
+        if let frames = tail.take() { keep((.frames(frames), endsFrame), thread) }
+    }
+
+    /// Takes all that waits, if that is frames in one piece of memory.
+    @inline(__always)
+    mutating func takeFrames() -> FrameBuffer? {
+        guard sealed == nil, let frames = tail.take() else { return nil }
+        byteCount = 0
+        return frames
     }
 
     /// Takes the next bytes to write.
     @inline(__always)
-    mutating func next() -> Piece? {
+    mutating func next(_ thread: EventThread) -> Piece? {
         if let sealed, let (piece, endsFrame) = sealed.pieces.popFirst() {
-            if sealed.pieces.isEmpty { self.sealed = nil }
+            if sealed.pieces.isEmpty {
+                thread.giveBack(sealed)
+                self.sealed = nil
+            }
             isInsideFrame = !endsFrame
             byteCount -= piece.count
             return piece

@@ -75,6 +75,15 @@ final class ReactorTransport: Transport {
     @inline(__always)
     private func readOnce() {
         guard descriptor != nil else { return }
+        // The socket is kept by this transport, the thread by the socket, and this transport by whoever calls: to retain and release them at
+        // each step would cost as much as the steps do.
+        Unmanaged.passUnretained(socket)._withUnsafeGuaranteedRef { socket in
+            Unmanaged.passUnretained(socket.thread)._withUnsafeGuaranteedRef { readOnce(socket, $0) }
+        }
+    }
+
+    @inline(__always)
+    private func readOnce(_ socket: WebSocket, _ thread: EventThread) {
         thread.beginTurn()
         var buffer = thread.takeReadBuffer()
         var code: Int32 = 0
@@ -137,13 +146,26 @@ final class ReactorTransport: Transport {
     }
 
     func writeAndFlush(_ bytes: ByteBuffer) {
-        var result = 0
-        if queue == nil && !isBlocked && descriptor != nil && ending == .none {
-            result = bytes.withUnsafeReadableBytes { send(number, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
-            if result == bytes.readableBytes { return }
-        }
-        write(.shared(bytes))
-        if result > 0, let queue { took(result, queue) }
+        let taken = bytes.withUnsafeReadableBytes { sendAtOnce($0) }
+        if taken != bytes.readableBytes { queueRest(.shared(bytes), taken) }
+    }
+
+    func writeAndFlush(_ frames: FrameBuffer) {
+        let taken = sendAtOnce(frames.bytes)
+        if taken == frames.count { thread.giveBack(frames) } else { queueRest(.frames(frames), taken) }
+    }
+
+    /// Gives bytes to the system that go behind no others; says how many it took.
+    @inline(__always)
+    private func sendAtOnce(_ bytes: UnsafeRawBufferPointer) -> Int {
+        guard queue == nil, !isBlocked, descriptor != nil, ending == .none else { return 0 }
+        return max(0, send(number, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL)))
+    }
+
+    @inline(never)
+    private func queueRest(_ piece: Outbox.Piece, _ taken: Int) {
+        write(piece)
+        if taken > 0, let queue { took(taken, queue) }
         // Asks again, and is told why the system took less.
         flush()
     }

@@ -12,6 +12,8 @@ protocol Transport: AnyObject {
     func write(_ piece: Outbox.Piece)
     /// Takes bytes that many connections send, and gives them to the system.
     func writeAndFlush(_ bytes: ByteBuffer)
+    /// Takes collected frames, and gives them to the system.
+    func writeAndFlush(_ frames: FrameBuffer)
     /// Gives to the system what was taken.
     func flush()
     /// Stops reading, so that the peer's sends back up; what the system holds is still read when the peer has gone.
@@ -29,6 +31,11 @@ protocol Transport: AnyObject {
 extension Transport {
     func writeAndFlush(_ bytes: ByteBuffer) {
         write(.shared(bytes))
+        flush()
+    }
+
+    func writeAndFlush(_ frames: FrameBuffer) {
+        write(.frames(frames))
         flush()
     }
 }

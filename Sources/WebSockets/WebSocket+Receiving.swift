@@ -24,9 +24,9 @@ extension WebSocket {
     @inline(__always)
     private func receive(_ bytes: UnsafeMutableRawBufferPointer, of buffer: ByteBuffer, start: Int) {
         // Taken once a read instead of once a message; neither changes while a handler runs.
-        let (inbox, handler, thread) = (inbox, handler, thread)
+        let handler = handler
         let recipient = Recipient(inbox: inbox, handler: handler.map(Unmanaged.passUnretained), thread: .passUnretained(thread))
-        defer { withExtendedLifetime((handler, thread)) {} }
+        defer { withExtendedLifetime(handler) {} }
         var offset = 0
         do throws(ProtocolError) {
             while let event = try connection.receive(bytes, at: &offset) {

@@ -167,13 +167,12 @@ extension WebSocket {
         isDirty = false
         guard let transport else { return }
         if transport.isWritable {
-            sendHeldPong()
-            let waited = outbox.byteCount
-            repeat {
-                while transport.isWritable || outbox.isInsideFrame, let piece = outbox.next() { transport.write(piece) }
-                transport.flush()
-            } while transport.isWritable && !outbox.isEmpty
-            bytesWritten += waited - outbox.byteCount
+            if heldPong == nil, let frames = outbox.takeFrames() {
+                bytesWritten += frames.count
+                transport.writeAndFlush(frames)
+            } else {
+                flushPieces(transport)
+            }
         }
         isTransportWritable = transport.isWritable
         updateQueuedBytes()
@@ -181,6 +180,16 @@ extension WebSocket {
         wakeWaiters()
         adjustReading()
         if connection.state == .closed { finishIfFlushed() }
+    }
+
+    private func flushPieces(_ transport: any Transport) {
+        sendHeldPong()
+        let waited = outbox.byteCount
+        repeat {
+            while transport.isWritable || outbox.isInsideFrame, let piece = outbox.next(thread) { transport.write(piece) }
+            transport.flush()
+        } while transport.isWritable && !outbox.isEmpty
+        bytesWritten += waited - outbox.byteCount
     }
 
     /// The transport can take more.

@@ -132,9 +132,57 @@ import WebSocketCore
         let bench = SocketBench(handler: ClosureHandler(whenReceived: { message, socket in socket.trySend(message) }))
         bench.read(ByteBuffer(bytes: WireFrame.text("little").encoded(masked: true)))
         #expect(bench.transport.flushes == 0)
-        bench.read(ByteBuffer(bytes: WireFrame.binary([UInt8](repeating: 1, count: 16_384)).encoded(masked: true)))
+        for _ in 0..<4 {
+            #expect(bench.transport.flushes == 0)
+            bench.read(ByteBuffer(bytes: WireFrame.binary([UInt8](repeating: 1, count: 16_384)).encoded(masked: true)))
+        }
         #expect(bench.transport.flushes == 1)
     }
+
+    @Test func aReadBufferIsUsedAgainOnceWhatLayInItHasLeft() {
+        let thread = SocketBench().thread
+        var waiting: [ByteBuffer] = []
+        var places: Set<UInt> = []
+        for _ in 0..<3 {
+            var buffer = thread.takeReadBuffer()
+            buffer.writeString("still to be sent")
+            waiting.append(buffer)
+            places.insert(address(buffer))
+            thread.giveBackReadBuffer(buffer)
+        }
+        #expect(places.count == 3)
+        #expect(waiting.allSatisfy { $0 == ByteBuffer(string: "still to be sent") })
+        waiting.removeAll()
+        for _ in 0..<3 {
+            let buffer = thread.takeReadBuffer()
+            #expect(buffer.readableBytes == 0)
+            #expect(places.contains(address(buffer)))
+            waiting.append(buffer)
+        }
+    }
+
+    @Test func messagesThatAreKeptForLongDoNotHaveMoreAndMoreBuffersKept() {
+        let thread = SocketBench().thread
+        for _ in 0..<20 {
+            let buffer = thread.takeReadBuffer()
+            thread.giveBackReadBuffer(buffer)
+        }
+        var kept: [ByteBuffer] = []
+        for _ in 0..<20 {
+            var buffer = thread.takeReadBuffer()
+            buffer.writeString("kept")
+            kept.append(buffer)
+            thread.giveBackReadBuffer(buffer)
+        }
+        let places = Set(kept.map(address))
+        kept.removeAll()
+        var again: [ByteBuffer] = []
+        for _ in 0..<20 { again.append(thread.takeReadBuffer()) }
+        // Eight that were lent, and the last.
+        #expect(again.count { places.contains(address($0)) } == 9)
+    }
+
+    private func address(_ buffer: ByteBuffer) -> UInt { buffer.withVeryUnsafeBytes { UInt(bitPattern: $0.baseAddress) } }
 
     // MARK: Connections
 

@@ -17,16 +17,16 @@ import WebSocketCore
         append(&outbox, .text, "ab")
         append(&outbox, .binary, "c")
         #expect(outbox.byteCount == 7)
-        #expect(outbox.next().map(bytes) == [0x81, 2, 0x61, 0x62, 0x82, 1, 0x63])
+        #expect(outbox.next(thread).map(bytes) == [0x81, 2, 0x61, 0x62, 0x82, 1, 0x63])
         #expect(outbox.isEmpty)
-        #expect(outbox.next() == nil)
+        #expect(outbox.next(thread) == nil)
     }
 
     @Test func masksTheFramesOfAClient() {
         var outbox = Outbox()
         append(&outbox, .text, "ab")
         outbox.append(FrameHeader(opcode: .text, payloadLength: 5, maskKey: 0x3700_FF01), ByteBuffer(string: "Hello"), thread)
-        let written = outbox.next().map(bytes) ?? []
+        let written = outbox.next(thread).map(bytes) ?? []
         #expect(written.prefix(4) == [0x81, 2, 0x61, 0x62])
         let key = Array(written[6..<10])
         #expect(Set(key) == [0x37, 0x00, 0xFF, 0x01])
@@ -38,10 +38,10 @@ import WebSocketCore
         let payload = ByteBuffer(repeating: 7, count: Outbox.shareThreshold)
         append(&outbox, .text, "a")
         outbox.append(FrameHeader(opcode: .binary, payloadLength: payload.readableBytes), payload, thread)
-        let header = outbox.next().map(bytes)
+        let header = outbox.next(thread).map(bytes)
         #expect(header?.count == 3 + 4)
         #expect(outbox.isInsideFrame)
-        let passedOn = outbox.next()
+        let passedOn = outbox.next(thread)
         #expect(!outbox.isInsideFrame)
         #expect(passedOn.map(address) == address(payload))
         #expect(outbox.isEmpty)
@@ -51,7 +51,7 @@ import WebSocketCore
         var outbox = Outbox()
         let payload = ByteBuffer(repeating: 7, count: Outbox.shareThreshold)
         outbox.append(FrameHeader(opcode: .binary, payloadLength: payload.readableBytes, maskKey: 1), payload, thread)
-        #expect(outbox.next().map(bytes)?.count == 8 + payload.readableBytes)
+        #expect(outbox.next(thread).map(bytes)?.count == 8 + payload.readableBytes)
         #expect(!outbox.isInsideFrame)
         #expect(payload == ByteBuffer(repeating: 7, count: Outbox.shareThreshold))
     }
@@ -62,9 +62,9 @@ import WebSocketCore
         append(&outbox, .text, "a")
         outbox.append(FrameHeader(opcode: .binary, payloadLength: payload.readableBytes, maskKey: 1), payload, thread)
         append(&outbox, .text, "b")
-        #expect(outbox.next().map(bytes) == [0x81, 1, 0x61])
-        #expect(outbox.next().map(bytes)?.count == 8 + payload.readableBytes)
-        #expect(outbox.next().map(bytes) == [0x81, 1, 0x62])
+        #expect(outbox.next(thread).map(bytes) == [0x81, 1, 0x61])
+        #expect(outbox.next(thread).map(bytes)?.count == 8 + payload.readableBytes)
+        #expect(outbox.next(thread).map(bytes) == [0x81, 1, 0x62])
     }
 
     @Test func sharesALargeFrameThatWasEncodedBefore() {
@@ -72,17 +72,17 @@ import WebSocketCore
         let prepared = PreparedMessage(.binary(ByteBuffer(repeating: 7, count: Outbox.shareThreshold)))
         append(&outbox, .text, "a")
         outbox.append(encoded: prepared.frame, thread)
-        #expect(outbox.next().map(bytes)?.count == 3)
+        #expect(outbox.next(thread).map(bytes)?.count == 3)
         #expect(!outbox.isInsideFrame)
-        #expect(outbox.next().map(address) == address(prepared.frame))
+        #expect(outbox.next(thread).map(address) == address(prepared.frame))
     }
 
     @Test func sealsABufferThatHasGrownLong() {
         var outbox = Outbox()
         for _ in 0..<11 { append(&outbox, .binary, String(repeating: "x", count: 6000)) }
         append(&outbox, .binary, "y")
-        #expect(outbox.next().map(bytes)?.count == 66_044)
-        #expect(outbox.next().map(bytes)?.count == 3)
+        #expect(outbox.next(thread).map(bytes)?.count == 66_044)
+        #expect(outbox.next(thread).map(bytes)?.count == 3)
     }
 
     @Test func sealsABufferThatEncodedFramesHaveMadeLong() {
@@ -91,8 +91,8 @@ import WebSocketCore
         for _ in 0..<9 { outbox.append(encoded: frame, thread) }
         // Nine of them are over 64 KiB, and the tenth goes into another buffer.
         outbox.append(encoded: frame, thread)
-        #expect(outbox.next().map(bytes)?.count == 9 * frame.readableBytes)
-        #expect(outbox.next().map(bytes)?.count == frame.readableBytes)
+        #expect(outbox.next(thread).map(bytes)?.count == 9 * frame.readableBytes)
+        #expect(outbox.next(thread).map(bytes)?.count == frame.readableBytes)
         #expect(outbox.isEmpty)
     }
 
@@ -102,7 +102,7 @@ import WebSocketCore
         append(&outbox, .binary, String(repeating: "x", count: 40_000))
         outbox.removeAll()
         #expect(outbox.isEmpty)
-        #expect(outbox.next() == nil)
+        #expect(outbox.next(thread) == nil)
     }
 
     @Test func givesWhatWasPutInAtAnyOrderOfPuttingAndTaking() throws {
@@ -121,11 +121,11 @@ import WebSocketCore
                 outbox.append(encoded: PreparedMessage(.binary(payload)).frame, thread)
                 put += WireFrame.binary(Array(payload.readableBytesView)).encoded(masked: false)
             default:
-                taken += outbox.next().map(bytes) ?? []
+                taken += outbox.next(thread).map(bytes) ?? []
             }
             try #require(outbox.byteCount == put.count - taken.count, "seed \(seed)")
         }
-        while let piece = outbox.next() { taken += bytes(piece) }
+        while let piece = outbox.next(thread) { taken += bytes(piece) }
         #expect(taken == put, "seed \(seed)")
     }
 
