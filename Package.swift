@@ -12,6 +12,7 @@ let package = Package(
     name: "duplex",
     platforms: [.macOS(.v15)],
     products: [
+        .library(name: "EngineIO", targets: ["EngineIO"]),
         .library(name: "PubSub", targets: ["PubSub"]),
         .library(name: "WebSocketCore", targets: ["WebSocketCore"]),
         .library(name: "WebSocketDeflate", targets: ["WebSocketDeflate"]),
@@ -76,6 +77,22 @@ let package = Package(
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "NIOTLS", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "EngineIO",
+            dependencies: [
+                "CDuplexZlib",
+                "WebSocketCore",
+                "WebSocketDeflate",
+                "WebSockets",
+                .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
             ],
             swiftSettings: settings
         ),

@@ -40,6 +40,17 @@ final class FrameBuffer {
         count += start + payload.count
     }
 
+    /// Writes a frame that is not masked, whose payload is a byte and what follows it.
+    @inline(__always)
+    func append(_ header: FrameHeader, _ first: UInt8, _ rest: UnsafeRawBufferPointer) {
+        reserve(FrameHeader.maxEncodedLength + 1 + rest.count)
+        let room = UnsafeMutableRawBufferPointer(rebasing: memory[count...])
+        let start = header.encode(into: room)
+        room[start] = first
+        UnsafeMutableRawBufferPointer(rebasing: room[(start + 1)..<(start + 1 + rest.count)]).copyMemory(from: rest)
+        count += start + 1 + rest.count
+    }
+
     /// Writes bytes as they are.
     func append(_ encoded: ByteBuffer) {
         encoded.withUnsafeReadableBytes { bytes in

@@ -17,7 +17,9 @@ extension HTTPServerHandler {
         do throws(HandshakeRefusal) {
             try Self.checkConnection(head.headers["connection"])
             handshake = try ServerHandshake(request: request.head, version: (head.version.major, head.version.minor))
-            try handshake.checkOrigin(allowed: server.configuration.allowedOrigins, isSecure: server.isSecure)
+            if handshake.origins.count != 1 || !handshake.origins.allSatisfy({ route.allowsOrigin?($0) == true }) {
+                try handshake.checkOrigin(allowed: server.configuration.allowedOrigins, isSecure: server.isSecure)
+            }
         } catch {
             return refuse(error.status, error.rule, error.description, headerFields: error.headerFields)
         }
@@ -37,13 +39,14 @@ extension HTTPServerHandler {
 
     private func decide(_ request: ServerRequest, _ handshake: ServerHandshake, _ route: Route) {
         switch route.decider {
-        case .immediate(let decide): apply(decide(request), request, handshake)
-        case .awaited(let decide): awaitDecision(decide, request, handshake)
+        case .immediate(let decide): apply(decide(request), request, handshake, route)
+        case .awaited(let decide): awaitDecision(decide, request, handshake, route)
         }
     }
 
     private func awaitDecision(
-        _ decide: @escaping @Sendable (ServerRequest) async throws -> RouteDecision, _ request: ServerRequest, _ handshake: ServerHandshake
+        _ decide: @escaping @Sendable (ServerRequest) async throws -> RouteDecision, _ request: ServerRequest,
+        _ handshake: ServerHandshake, _ route: Route
     ) {
         guard let channel = context?.channel else { return }
         let logger = server.logger
@@ -53,7 +56,7 @@ extension HTTPServerHandler {
         run { handler in
             do {
                 let decision = try await decide(request)
-                handler { $0.apply(decision, request, handshake) }
+                handler { $0.apply(decision, request, handshake, route) }
             } catch {
                 logger.error("the decision about a handshake threw: \(error)", metadata: ["path": "\(request.path)"])
                 handler { $0.refuseDecided(.internalServerError, .application, "the server failed to decide about this handshake") }
@@ -61,7 +64,7 @@ extension HTTPServerHandler {
         }
     }
 
-    private func apply(_ decision: RouteDecision, _ request: ServerRequest, _ handshake: ServerHandshake) {
+    private func apply(_ decision: RouteDecision, _ request: ServerRequest, _ handshake: ServerHandshake, _ route: Route) {
         guard case .deciding = state, let context else { return }
         switch decision {
         case .reject(let response):
@@ -71,11 +74,11 @@ extension HTTPServerHandler {
         case .accept(let makeHandler, let usesInbox, let subprotocol, let headerFields, let compression):
             guard !server.isDraining else { return refuseDecided(.serviceUnavailable, .draining, "shutting down") }
             let deflate = DeflateNegotiation.answer(
-                handshake.extensions, compression ?? server.configuration.connection.compression)
+                handshake.extensions, compression ?? (route.settings ?? server.settings).connection.compression)
             do throws(HandshakeUsageError) {
                 let response = try handshake.response(
                     subprotocol: subprotocol, extensions: deflate.map { [$0.parameters.offer] } ?? [], additional: headerFields)
-                upgrade(request, response, deflate, makeHandler, usesInbox)
+                upgrade(request, response, deflate, makeHandler, usesInbox, route.settings ?? server.settings)
             } catch {
                 server.logger.error("this server's answer to a handshake can not be sent: \(error)")
                 refuseDecided(.internalServerError, .application, "the server's answer to this handshake can not be sent")
@@ -97,7 +100,7 @@ extension HTTPServerHandler {
 
     private func upgrade(
         _ request: ServerRequest, _ response: HTTPResponse, _ deflate: DeflateAgreement?, _ makeHandler: @escaping MakeHandler,
-        _ usesInbox: Bool
+        _ usesInbox: Bool, _ settings: SharedSettings
     ) {
         guard let context else { return }
         state = .upgrading
@@ -105,7 +108,6 @@ extension HTTPServerHandler {
         let settled = WebSocket.Handshake(
             request: request.head, parameters: request.parameters, subprotocol: response.headerFields[.secWebSocketProtocol],
             deflate: deflate, remoteAddress: request.remoteAddress)
-        let settings = server.settings
         let makeSocket = { @Sendable (thread: EventThread) in
             WebSocket(
                 settled, role: .server, settings: settings, thread: thread,

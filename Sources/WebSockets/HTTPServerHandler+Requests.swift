@@ -16,19 +16,27 @@ extension HTTPServerHandler {
         method = head.method
         body.clear()
         setDeadline(server.configuration.handshakeTimeout, "the request did not arrive in time (limit handshakeTimeout)")
+        // It may have been refused by now.
+        if beginService(head), !isReading { return }
         let announced = head.headers.first(name: "content-length").flatMap(Int.init) ?? 0
-        if announced > server.configuration.maxBodyBytes { return refuseBody() }
+        if announced > maxBodyBytes { return refuseBody() }
         if head.expectsContinue {
             context?.writeAndFlush(wrapOutboundOut(.head(.init(version: .http1_1, status: .continue))), promise: nil)
         }
     }
 
     func collect(_ bytes: ByteBuffer) {
-        guard body.readableBytes + bytes.readableBytes <= server.configuration.maxBodyBytes else { return refuseBody() }
-        body.writeImmutableBuffer(bytes)
+        guard body.readableBytes + bytes.readableBytes <= maxBodyBytes else { return refuseBody() }
+        // What has its answer already is read to its end all the same.
+        if served?.early == nil { body.writeImmutableBuffer(bytes) }
     }
 
+    private var isReading: Bool { if case .reading = state { true } else { false } }
+
+    private var maxBodyBytes: Int { served?.request.maxBodyBytes ?? server.configuration.maxBodyBytes }
+
     private func refuseBody() {
+        if let served { return refuseServiceBody(served) }
         refuse(.contentTooLarge, .limit, "the body is over \(server.configuration.maxBodyBytes) bytes (limit maxBodyBytes)")
     }
 
@@ -36,32 +44,53 @@ extension HTTPServerHandler {
 
     func decide(_ head: HTTPRequestHead) {
         cancelDeadline()
-        guard let request = try? HTTPRequest(head, secure: server.isSecure, splitCookie: false), Self.isValid(head.uri) else {
-            return refuse(.badRequest, .malformed, "the method or the path is malformed")
-        }
-        let whole = ServerRequest(head: request, body: body, remoteAddress: context?.channel.remoteAddress, isSecure: server.isSecure)
-        if slot.isOverLimit { return refuse(.serviceUnavailable, .limit, "too many connections (limit maxConnections)") }
-        if server.isDraining { return refuse(.serviceUnavailable, .draining, "shutting down") }
+        if finishService() { return }
+        guard let whole = acceptable(head) else { return }
         if let (route, parameters) = server.route(whole.path) {
             decideHandshake(whole, head, route, parameters)
-        } else {
+        } else if hasOneHost(head) {
             answer(whole, head)
         }
+    }
+
+    /// The request that a service is to answer, if the server takes it; else it has been refused.
+    func request(_ head: HTTPRequestHead) -> ServerRequest? { acceptable(head).flatMap { hasOneHost(head) ? $0 : nil } }
+
+    /// The request, with as much of its body as has come, if the server takes any now; else it has been refused.
+    private func acceptable(_ head: HTTPRequestHead) -> ServerRequest? {
+        guard let request = try? HTTPRequest(head, secure: server.isSecure, splitCookie: false), Self.isValid(head.uri) else {
+            refuse(.badRequest, .malformed, "the method or the path is malformed")
+            return nil
+        }
+        if slot.isOverLimit {
+            refuse(.serviceUnavailable, .limit, "too many connections (limit maxConnections)")
+            return nil
+        }
+        if server.isDraining {
+            refuse(.serviceUnavailable, .draining, "shutting down")
+            return nil
+        }
+        return ServerRequest(head: request, body: body, remoteAddress: context?.channel.remoteAddress, isSecure: server.isSecure)
     }
 
     private static func isValid(_ uri: String) -> Bool {
         uri.utf8.first == UInt8(ascii: "/") && uri.utf8.allSatisfy { $0 > 0x20 && $0 != 0x7F }
     }
 
-    private func answer(_ request: ServerRequest, _ head: HTTPRequestHead) {
-        // > RFC 9112 §3.2: A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message that lacks a
-        // > Host header field and to any request message that contains more than one Host header field line.
+    // > RFC 9112 §3.2: A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message that lacks a
+    // > Host header field and to any request message that contains more than one Host header field line.
+    private func hasOneHost(_ head: HTTPRequestHead) -> Bool {
         let hosts = head.headers["host"].count
-        guard hosts == 1 || hosts == 0 && !head.isHTTP11 else {
-            return refuse(.badRequest, .host, "there must be exactly one Host, not \(hosts)")
-        }
-        // What follows a request to upgrade may be of another protocol.
-        let closes = !head.isKeepAlive || head.headers.contains(name: "upgrade")
+        if hosts == 1 || hosts == 0 && !head.isHTTP11 { return true }
+        refuse(.badRequest, .host, "there must be exactly one Host, not \(hosts)")
+        return false
+    }
+
+    /// What follows a request to upgrade may be of another protocol.
+    func closes(after head: HTTPRequestHead) -> Bool { !head.isKeepAlive || head.headers.contains(name: "upgrade") }
+
+    private func answer(_ request: ServerRequest, _ head: HTTPRequestHead) {
+        let closes = closes(after: head)
         let (respond, logger) = (server.responder, server.logger)
         run { handler in
             do {

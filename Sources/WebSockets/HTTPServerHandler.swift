@@ -38,6 +38,9 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler, T
     var body = ByteBuffer()
     var context: ChannelHandlerContext?
     var task: Task<Void, Never>?
+    /// The request that a service answers, and how many there have been.
+    var served: ServedRequest?
+    var number = 0
     /// What arrives while the pipeline is rebuilt: the WebSocket's first bytes.
     var leftOver = LeftOver()
     var timer = TimerWheelPlace.none
@@ -85,6 +88,7 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler, T
 
     private func end() {
         if case .upgrading = state {} else { task?.cancel() }
+        served.take()?.request.cancel()
         state = .closed
         isBusy = false
         cancelDeadline()

@@ -18,7 +18,7 @@ public struct Message: Sendable, Hashable {
     public let compression: MessageCompression
 
     @inline(__always)
-    init(kind: MessageKind, payload: ByteBuffer, compression: MessageCompression = .automatic) {
+    package init(kind: MessageKind, payload: ByteBuffer, compression: MessageCompression = .automatic) {
         self.kind = kind
         self.payload = payload
         self.compression = compression
@@ -96,6 +96,8 @@ public enum MessageCompression: Sendable, Hashable {
 /// It is compressed once for all connections that agreed on the same and keep nothing between messages, as with `Compression.shared`.
 public struct PreparedMessage: Sendable {
     let message: Message
+    /// The message's payload.
+    package var payload: ByteBuffer { message.payload }
     /// The unmasked frame.
     let frame: ByteBuffer
     /// The frames for those who take it compressed.

@@ -51,6 +51,20 @@ struct Outbox {
         if let count, count >= Self.sealThreshold { seal(thread) }
     }
 
+    /// Adds a frame whose payload is a byte and what follows it; a server's, as nothing is masked.
+    @inline(__always)
+    mutating func append(_ header: FrameHeader, _ first: UInt8, _ payload: ByteBuffer, _ thread: EventThread) {
+        byteCount += header.encodedLength + 1 + payload.readableBytes
+        let frames = frames(thread)
+        if payload.readableBytes >= Self.shareThreshold {
+            frames.append(header, first, UnsafeRawBufferPointer(start: nil, count: 0))
+            seal(endsFrame: false)
+            return keep((.shared(payload), true))
+        }
+        payload.withUnsafeReadableBytes { frames.append(header, first, $0) }
+        if frames.count >= Self.sealThreshold { seal() }
+    }
+
     /// Adds a frame whose payload is only lent; it is masked on the way if the header has a key.
     mutating func append(_ header: FrameHeader, _ payload: UnsafeRawBufferPointer, _ thread: EventThread) {
         byteCount += header.encodedLength + payload.count

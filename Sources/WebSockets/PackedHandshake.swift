@@ -4,11 +4,11 @@
 // Strings one behind another, each with its length before it: path, authority, scheme, method, subprotocol, parameters, fields, address. What is
 // nil has no length but 0; what is not has its length + 1. A length takes 7 bits a byte, the lowest first.
 
-import HTTPTypes
-import NIOCore
+package import HTTPTypes
+package import NIOCore
 
 /// What the handshake settled, packed.
-struct PackedHandshake: Sendable {
+package struct PackedHandshake: Sendable {
     private let bytes: [UInt8]
 
     /// Those that say nothing once the handshake is done.
@@ -18,6 +18,11 @@ struct PackedHandshake: Sendable {
 
     /// Those that stand as a number.
     private static let schemes: [String?] = [nil, "http", "https"]
+
+    /// Packs a request that is no WebSocket handshake.
+    package init(_ request: HTTPRequest, remoteAddress: SocketAddress?) {
+        self.init(WebSocket.Handshake(request: request, remoteAddress: remoteAddress))
+    }
 
     init(_ handshake: WebSocket.Handshake) {
         let request = handshake.request
@@ -49,10 +54,10 @@ struct PackedHandshake: Sendable {
         return unpacker.string() ?? ""
     }
 
-    var request: HTTPRequest { unpack { request, _, _, _ in request } }
+    package var request: HTTPRequest { unpack { request, _, _, _ in request } }
     var subprotocol: String? { unpack { _, subprotocol, _, _ in subprotocol } }
     var parameters: [String: String] { unpack { _, _, parameters, _ in parameters } }
-    var remoteAddress: SocketAddress? { unpack { _, _, _, address in address } }
+    package var remoteAddress: SocketAddress? { unpack { _, _, _, address in address } }
 
     private func unpack<R>(_ body: (HTTPRequest, String?, [String: String], SocketAddress?) -> R) -> R {
         var unpacker = Unpacker(bytes)

@@ -1,25 +1,29 @@
 // Which path leads where.
 
-import HTTPTypes
+package import HTTPTypes
 import WebSocketCore
-import WebSocketDeflate
+package import WebSocketDeflate
 
 /// Makes the handler of a connection, once the handshake is accepted.
-typealias MakeHandler = @Sendable (WebSocket) -> any WebSocketHandler
+package typealias MakeHandler = @Sendable (WebSocket) -> any WebSocketHandler
 
 /// What a route decides of a handshake, its state hidden in the closure.
-enum RouteDecision: Sendable {
+package enum RouteDecision: Sendable {
     case accept(MakeHandler, usesInbox: Bool, subprotocol: String?, headerFields: HTTPFields, compression: Compression?)
     case reject(ServerResponse)
 }
 
 /// A path with `{name}`s, and what it leads to.
-struct Route: Sendable {
+package struct Route: Sendable {
     private let segments: [Substring]
     let decider: Decider
+    /// What its connections have in common; the server's own if nil.
+    var settings: SharedSettings?
+    /// Which origins it lets pass, beside those that the server does.
+    var allowsOrigin: (@Sendable (String) -> Bool)?
 
     /// Who decides: the program, which may await something, or this library, which need not.
-    enum Decider: Sendable {
+    package enum Decider: Sendable {
         case awaited(@Sendable (ServerRequest) async throws -> RouteDecision)
         case immediate(@Sendable (ServerRequest) -> RouteDecision)
     }
@@ -34,12 +38,12 @@ struct Route: Sendable {
     }
 
     /// The parameters if the path fits; nil if not. A `{name}` stands for one segment that is not empty.
-    func match(_ path: String) -> [String: String]? {
+    func match(_ path: some StringProtocol) -> [String: String]? {
         let parts = path.split(separator: "/", omittingEmptySubsequences: true)
         guard parts.count == segments.count else { return nil }
         var parameters: [String: String] = [:]
         for (segment, part) in zip(segments, parts) {
-            guard let part = Self.percentDecoded(part) else { return nil }
+            guard let part = Self.percentDecoded(Substring(part)) else { return nil }
             if segment.first == "{", segment.last == "}" {
                 parameters[String(segment.dropFirst().dropLast())] = part
             } else if segment != part {
@@ -50,7 +54,7 @@ struct Route: Sendable {
     }
 
     /// The text with `%XX` decoded; nil if that is malformed, not UTF-8, or holds a control character.
-    static func percentDecoded(_ text: Substring) -> String? {
+    package static func percentDecoded(_ text: Substring) -> String? {
         var bytes: [UInt8] = []
         var rest = text.utf8[...]
         while let byte = rest.popFirst() {

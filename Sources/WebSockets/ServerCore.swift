@@ -14,6 +14,7 @@ final class ServerCore: Sendable {
     /// Tasks of handlers that have begun and not ended.
     let tasks = TaskRegistry()
     private let routes = Mutex<[Route]>([])
+    private let services = Mutex<[MountedService]>([])
     private let responderBox = Mutex<Responder?>(nil)
     private let draining = Atomic<Bool>(false)
     private let connections = Atomic<Int>(0)
@@ -37,6 +38,21 @@ final class ServerCore: Sendable {
     // MARK: Routes
 
     func add(_ route: Route) { routes.withLock { $0.append(route) } }
+
+    func mount(_ mounted: MountedService) {
+        services.withLock { $0.append(mounted) }
+        add(mounted.route)
+    }
+
+    /// The service that a path leads to.
+    func service(_ path: Substring) -> (any HTTPService)? {
+        services.withLock { $0 }.first { $0.route.match(path) != nil }?.service
+    }
+
+    /// Has the services answer what waits.
+    func drainServices() {
+        for mounted in services.withLock({ $0 }) { mounted.service.drain() }
+    }
 
     /// The first route that fits, and its parameters.
     func route(_ path: String) -> (Route, [String: String])? {

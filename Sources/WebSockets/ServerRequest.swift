@@ -19,18 +19,36 @@ public struct ServerRequest: Sendable {
     /// Whether it came over TLS.
     public let isSecure: Bool
 
+    /// Makes a request, for what is handed one: Engine.IO on another HTTP server, or a test.
+    public init(head: HTTPRequest, body: ByteBuffer = ByteBuffer(), remoteAddress: SocketAddress? = nil, isSecure: Bool = false) {
+        self.head = head
+        self.body = body
+        self.remoteAddress = remoteAddress
+        self.isSecure = isSecure
+    }
+
     /// The path without the query.
     public var path: String { String((head.path ?? "/").prefix { $0 != "?" }) }
 
     /// The first value that the query has for a name, decoded as a form's (`+` is a space); nil if there is none.
     public func query(_ name: String) -> String? {
-        guard let path = head.path, let start = path.firstIndex(of: "?") else { return nil }
-        for pair in path[path.index(after: start)...].split(separator: "&") {
-            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard let key = parts.first, Self.decode(key) == name else { continue }
-            return parts.count > 1 ? Self.decode(parts[1]) : ""
-        }
+        for parts in queryParts where parts.first.flatMap(Self.decode) == name { return parts.count > 1 ? Self.decode(parts[1]) : "" }
         return nil
+    }
+
+    /// All names and values of the query, decoded as a form's, in their order; what can not be decoded is left out.
+    public var queryItems: [(name: String, value: String)] {
+        queryParts.compactMap { parts in
+            guard let name = parts.first.flatMap(Self.decode), let value = parts.count > 1 ? Self.decode(parts[1]) : "" else { return nil }
+            return (name, value)
+        }
+    }
+
+    /// Each name, with its value if it has one.
+    private var queryParts: [[Substring]] {
+        guard let path = head.path, let start = path.firstIndex(of: "?") else { return [] }
+        return path[path.index(after: start)...].split(separator: "&")
+            .map { $0.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false) }
     }
 
     private static func decode(_ text: Substring) -> String? { Route.percentDecoded(Substring(text.map { $0 == "+" ? " " : $0 })) }

@@ -110,6 +110,7 @@ final class ServerRunner: Sendable {
     /// Stops accepting, closes every WebSocket with 1001, spread over the time, and cuts what remains.
     func drain() async {
         core.beginDraining()
+        core.drainServices()
         try? await quiescing.withLockedValue { $0 }?.close()
         let open = core.statistics.snapshot.open
         core.logger.info("draining", metadata: ["connections": "\(open)"])

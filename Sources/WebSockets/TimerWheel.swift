@@ -7,14 +7,14 @@
 import NIOCore
 
 /// Where an element waits in its wheel.
-struct TimerWheelPlace {
-    static let none = TimerWheelPlace(slot: .max, index: 0)
+package struct TimerWheelPlace: Sendable {
+    package static let none = TimerWheelPlace(slot: .max, index: 0)
     fileprivate var slot: UInt16
     fileprivate var index: UInt32
 }
 
 /// What waits in a wheel.
-protocol TimerWheelElement: AnyObject {
+package protocol TimerWheelElement: AnyObject {
     var timer: TimerWheelPlace { get set }
     /// It may be time.
     func timerFired()
@@ -50,8 +50,10 @@ final class Alarm<Element: TimerWheelElement> {
     }
 }
 
+extension TimerWheel: Sendable where Element: Sendable {}
+
 /// When many elements are due; times are nanoseconds.
-struct TimerWheel<Element: TimerWheelElement> {
+package struct TimerWheel<Element: TimerWheelElement> {
     private static var tick: UInt64 { 10_000_000 }
     private static var slotCount: Int { 4096 }
 
@@ -60,10 +62,12 @@ struct TimerWheel<Element: TimerWheelElement> {
     private var occupied: [UInt64] = []
     /// All that was due up to this tick has been taken.
     private var current: UInt64 = 0
-    private(set) var count = 0
+    package private(set) var count = 0
+
+    package init() {}
 
     /// Has an element be due at a time, which is rounded up to a tick; at another one before, it is not due any more.
-    mutating func insert(_ element: Element, at deadline: UInt64, now: UInt64) {
+    package mutating func insert(_ element: Element, at deadline: UInt64, now: UInt64) {
         remove(element)
         if slots.isEmpty { makeSlots() }
         // What is in the slots then keeps its ticks: they are all within a turn of the circle from `current`.
@@ -78,7 +82,7 @@ struct TimerWheel<Element: TimerWheelElement> {
     }
 
     /// Has an element be due no more.
-    mutating func remove(_ element: Element) {
+    package mutating func remove(_ element: Element) {
         let place = element.timer
         guard place.slot != TimerWheelPlace.none.slot else { return }
         element.timer = .none
@@ -93,7 +97,7 @@ struct TimerWheel<Element: TimerWheelElement> {
     }
 
     /// Takes what is due.
-    mutating func advance(to now: UInt64) -> [Element] {
+    package mutating func advance(to now: UInt64) -> [Element] {
         let end = now / Self.tick
         var due: [Element] = []
         while let tick = nextTick, tick <= end {
@@ -109,7 +113,7 @@ struct TimerWheel<Element: TimerWheelElement> {
     }
 
     /// When something is due next; nil if nothing is.
-    var next: UInt64? { nextTick.map { $0 * Self.tick } }
+    package var next: UInt64? { nextTick.map { $0 * Self.tick } }
 
     private var nextTick: UInt64? {
         guard count > 0 else { return nil }

@@ -165,7 +165,7 @@ extension WebSocket {
         thread.arm(self, at: NIODeadline(moment))
     }
 
-    func timerFired() {
+    package func timerFired() {
         guard let closeDeadline else { return checkKeepalive() }
         if Timestamp(thread.now) >= closeDeadline {
             cut(NetworkError("the peer did not finish the close handshake within \(configuration.closeTimeout)"))

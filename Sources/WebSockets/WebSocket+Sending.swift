@@ -69,13 +69,13 @@ extension WebSocket {
     }
 
     @inline(__always)
-    private func hasRoom(_ size: Int) -> Bool {
+    func hasRoom(_ size: Int) -> Bool {
         let buffered = bufferedAmount
         return buffered + size <= configuration.maxSendBuffer || buffered == 0
     }
 
     @inline(__always)
-    private var result: SendResult { isTransportWritable && deferred.isEmpty ? .sent : .buffered }
+    var result: SendResult { isTransportWritable && deferred.isEmpty ? .sent : .buffered }
 
     @inline(never)
     private func drop() -> SendResult {

@@ -67,7 +67,7 @@ public final class WebSocket: TimerWheelElement, @unchecked Sendable {
     /// Where the connection is among its thread's.
     var slot: Int32 = 0
     /// Where it waits for its timer.
-    @exclusivity(unchecked) var timer = TimerWheelPlace.none
+    @exclusivity(unchecked) package var timer = TimerWheelPlace.none
     private let state = Atomic<UInt8>(ReadyState.open.rawValue)
     @exclusivity(unchecked) var isDirty = false
     /// Whether the transport took more when it was last asked.

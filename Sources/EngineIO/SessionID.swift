@@ -1,0 +1,30 @@
+// What names a session to its client: a secret, as whoever knows it can speak and listen in the client's place.
+
+import NIOCore
+
+/// A session's id: 15 bytes of the system's generator, which is a cryptographic one (getrandom, arc4random), as 20 characters of base64url.
+///
+/// 120 bits cannot be guessed, and say nothing of other sessions or of their number.
+struct SessionID: Hashable, Sendable {
+    // Ten characters each.
+    private let first: UInt64
+    private let second: UInt64
+
+    private static let bits = UInt64(60)
+
+    init() {
+        var generator = SystemRandomNumberGenerator()
+        first = generator.next() >> (64 - Self.bits)
+        second = generator.next() >> (64 - Self.bits)
+    }
+
+    /// The id that a client names; nil for what no id looks like.
+    init?(_ text: some StringProtocol) {
+        let bytes = Array(text.utf8.prefix(21))
+        guard bytes.count == 20, let first = Base64.urlNumber(bytes[..<10]), let second = Base64.urlNumber(bytes[10...]) else { return nil }
+        self.first = first
+        self.second = second
+    }
+
+    var text: String { String(decoding: Base64.urlText(first) + Base64.urlText(second), as: UTF8.self) }
+}
