@@ -13,6 +13,7 @@ let package = Package(
     platforms: [.macOS(.v15)],
     products: [
         .library(name: "PubSub", targets: ["PubSub"]),
+        .library(name: "SocketIO", targets: ["SocketIO"]),
         .library(name: "WebSocketCore", targets: ["WebSocketCore"]),
         .library(name: "WebSocketDeflate", targets: ["WebSocketDeflate"]),
         .library(name: "WebSockets", targets: ["WebSockets"]),
@@ -49,6 +50,11 @@ let package = Package(
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOCore", package: "swift-nio"),
             ],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "SocketIO",
+            dependencies: [.product(name: "NIOCore", package: "swift-nio")],
             swiftSettings: settings
         ),
         .target(name: "CDuplexLinux"),
@@ -127,6 +133,15 @@ let package = Package(
                 "PubSub",
                 "TestSupport",
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "SocketIOTests",
+            dependencies: [
+                "SocketIO",
+                "TestSupport",
                 .product(name: "NIOCore", package: "swift-nio"),
             ],
             swiftSettings: settings
