@@ -14,6 +14,7 @@ let package = Package(
     products: [
         .library(name: "EngineIO", targets: ["EngineIO"]),
         .library(name: "PubSub", targets: ["PubSub"]),
+        .library(name: "SocketIO", targets: ["SocketIO"]),
         .library(name: "WebSocketCore", targets: ["WebSocketCore"]),
         .library(name: "WebSocketDeflate", targets: ["WebSocketDeflate"]),
         .library(name: "WebSockets", targets: ["WebSockets"]),
@@ -50,6 +51,11 @@ let package = Package(
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOCore", package: "swift-nio"),
             ],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "SocketIO",
+            dependencies: [.product(name: "NIOCore", package: "swift-nio")],
             swiftSettings: settings
         ),
         .target(name: "CDuplexLinux"),
@@ -144,6 +150,15 @@ let package = Package(
                 "PubSub",
                 "TestSupport",
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "SocketIOTests",
+            dependencies: [
+                "SocketIO",
+                "TestSupport",
                 .product(name: "NIOCore", package: "swift-nio"),
             ],
             swiftSettings: settings
