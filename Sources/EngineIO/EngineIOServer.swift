@@ -23,7 +23,7 @@ public final class EngineIOServer: Sendable {
     /// The limits, times and habits.
     public let configuration: EngineIOConfiguration
     let settings: SessionSettings
-    let timers = SessionTimers()
+    let timers = WheelTimers<EngineIOSession>()
     private let makeHandler: @Sendable (EngineIOSession) -> any EngineIOHandler
     private let sessions = NIOLockedValueBox<[SessionID: EngineIOSession]>([:])
     private let closing = Atomic<Bool>(false)

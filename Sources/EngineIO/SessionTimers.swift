@@ -4,14 +4,14 @@ import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
 import WebSocketCore
-import WebSockets
+package import WebSockets
 
 /// Calls sessions when their time has come; any thread may ask.
 ///
 /// One lock for all sessions is enough: each asks once per heartbeat, not once per message.
-final class SessionTimers: Sendable {
+package final class WheelTimers<Element: TimerWheelElement & Sendable>: Sendable {
     private struct Contents {
-        var wheel = TimerWheel<EngineIOSession>()
+        var wheel = TimerWheel<Element>()
         /// When the loop's timer fires next.
         var scheduled: UInt64?
     }
@@ -20,19 +20,24 @@ final class SessionTimers: Sendable {
     private let contents = NIOLockedValueBox(Contents())
     private let eventLoop: any EventLoop
 
-    init(_ eventLoop: any EventLoop = MultiThreadedEventLoopGroup.singleton.next()) { self.eventLoop = eventLoop }
+    package init() { eventLoop = MultiThreadedEventLoopGroup.singleton.next() }
+
+    init(_ eventLoop: any EventLoop) { self.eventLoop = eventLoop }
 
     /// Has a session's timer fire at a time, and not at the one that was asked for before.
-    func arm(_ session: EngineIOSession, at moment: Timestamp) {
+    func arm(_ element: Element, at moment: Timestamp) {
         let due = contents.withLockedValue { contents in
-            contents.wheel.insert(session, at: moment.nanoseconds, now: EngineIOServer.now.nanoseconds)
+            contents.wheel.insert(element, at: moment.nanoseconds, now: EngineIOServer.now.nanoseconds)
             return Self.nextToSchedule(&contents)
         }
         if let due { schedule(due) }
     }
 
     /// Has a session's timer not fire.
-    func disarm(_ session: EngineIOSession) { contents.withLockedValue { $0.wheel.remove(session) } }
+    package func disarm(_ element: Element) { contents.withLockedValue { $0.wheel.remove(element) } }
+
+    /// Has an element's timer fire after a while.
+    package func arm(_ element: Element, after time: Duration) { arm(element, at: EngineIOServer.now + time) }
 
     /// When the loop's timer has to fire; nil if it does by then anyway.
     private static func nextToSchedule(_ contents: inout Contents) -> UInt64? {
@@ -48,12 +53,12 @@ final class SessionTimers: Sendable {
     }
 
     private func turn(_ due: UInt64) {
-        let (sessions, next) = contents.withLockedValue { contents in
+        let (elements, next) = contents.withLockedValue { contents in
             // An earlier one was asked for after this one.
             if contents.scheduled == due { contents.scheduled = nil }
             return (contents.wheel.advance(to: EngineIOServer.now.nanoseconds), Self.nextToSchedule(&contents))
         }
         if let next { schedule(next) }
-        for session in sessions { session.timerFired() }
+        for element in elements { element.timerFired() }
     }
 }

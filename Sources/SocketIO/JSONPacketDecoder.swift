@@ -28,7 +28,7 @@ struct JSONPacketDecoder: ~Copyable, SocketIOPacketDecoder {
 
     init(limits: SharedParserLimits) { shared = limits }
 
-    mutating func add(_ message: EngineIOMessage) throws(SocketIOParseError) -> SocketIOPacket? {
+    mutating func add(_ message: Message) throws(SocketIOParseError) -> SocketIOPacket? {
         switch message.kind {
         case .text: try add(text: message.payload)
         case .binary: try add(attachment: message.payload)

@@ -64,7 +64,7 @@ struct MessagePackPacketDecoder: ~Copyable, SocketIOPacketDecoder {
 
     init(limits: SharedParserLimits) { shared = limits }
 
-    mutating func add(_ message: EngineIOMessage) throws(SocketIOParseError) -> SocketIOPacket? {
+    mutating func add(_ message: Message) throws(SocketIOParseError) -> SocketIOPacket? {
         guard message.kind == .binary else { throw SocketIOParseError(.textInMessagePack) }
         let value = try decode(message.payload)
         guard case .object(let members) = value else { throw SocketIOParseError(.invalidPayload, at: 0, "\(value.kindName) is no packet") }

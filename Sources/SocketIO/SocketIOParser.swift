@@ -21,18 +21,18 @@ public protocol SocketIOPacketDecoder: ~Copyable {
     ///
     /// - Returns: the packet that the message ends, or nil if more messages belong to it.
     /// - Throws: `SocketIOParseError` if the peer broke the format or a limit; the connection is then to be closed, and the decoder is done.
-    mutating func add(_ message: EngineIOMessage) throws(SocketIOParseError) -> SocketIOPacket?
+    mutating func add(_ message: Message) throws(SocketIOParseError) -> SocketIOPacket?
 }
 
 /// The messages that one packet is sent as: one, and its attachments.
 public struct SocketIOMessages: Sendable, Hashable, RandomAccessCollection {
     /// The message that begins the packet.
-    public let first: EngineIOMessage
+    public let first: Message
     /// Those that follow it; most packets have none, which costs no array.
-    public let attachments: [EngineIOMessage]
+    public let attachments: [Message]
 
     /// Makes the messages of a packet.
-    public init(_ first: EngineIOMessage, attachments: [EngineIOMessage] = []) {
+    public init(_ first: Message, attachments: [Message] = []) {
         self.first = first
         self.attachments = attachments
     }
@@ -42,7 +42,7 @@ public struct SocketIOMessages: Sendable, Hashable, RandomAccessCollection {
     /// The position behind the last message.
     public var endIndex: Int { 1 + attachments.count }
     /// The message at a position.
-    public subscript(position: Int) -> EngineIOMessage { position == 0 ? first : attachments[position - 1] }
+    public subscript(position: Int) -> Message { position == 0 ? first : attachments[position - 1] }
 }
 
 /// The limits on what a packet of a peer may hold.

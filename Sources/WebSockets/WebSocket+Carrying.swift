@@ -15,6 +15,9 @@ extension WebSocket {
     /// Does something in a turn on the connection's thread, at once if called there.
     package func perform(_ body: @escaping @Sendable () -> Void) { thread.perform(body) }
 
+    /// Runs tasks on the connection's thread.
+    package var taskExecutor: any TaskExecutor { thread }
+
     /// Sends a message with a byte before its payload; see `trySend(_:)`. It costs no copy of a long payload.
     @discardableResult
     package func trySend(_ message: Message, after first: UInt8) -> SendResult {

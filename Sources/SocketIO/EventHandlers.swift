@@ -1,0 +1,69 @@
+// Who handles which event: the closures that programs give to `on`, whatever their parameters, in one form.
+
+/// What handles an event.
+enum EventHandler: Sendable {
+    /// Runs where the event arrives.
+    case sync(@Sendable (SocketIOSocket, SocketIOEvent) throws -> Void)
+    /// Runs in a task of the socket's.
+    case async(@Sendable (SocketIOSocket, SocketIOEvent) async throws -> Void)
+}
+
+/// Handlers by the events' names, in the order in which they were added; programs have few, and most sockets the same.
+struct EventHandlers: Sendable {
+    private struct Entry: Sendable {
+        /// Nil for every event.
+        let name: String?
+        let handler: EventHandler
+        let isOnce: Bool
+    }
+
+    private var entries: [Entry] = []
+    private var onceCount = 0
+
+    var isEmpty: Bool { entries.isEmpty }
+
+    mutating func add(_ name: String?, _ handler: EventHandler, once: Bool = false) {
+        entries.append(Entry(name: name, handler: handler, isOnce: once))
+        if once { onceCount += 1 }
+    }
+
+    /// Removes the handlers of an event.
+    mutating func remove(_ name: String?) {
+        entries.removeAll { $0.name == name }
+        onceCount = entries.count { $0.isOnce }
+    }
+
+    /// Adds to what handles an event.
+    ///
+    /// - Returns: whether one of those was to be called once.
+    func collect(_ name: String, into matches: inout Matches) -> Bool {
+        var found = false
+        for entry in entries where entry.name == nil || entry.name == name {
+            matches.append(entry.handler)
+            found = found || entry.isOnce
+        }
+        return found
+    }
+
+    /// Removes those that were to be called once, now that this event has come.
+    mutating func removeOnce(_ name: String) {
+        entries.removeAll { $0.isOnce && ($0.name == nil || $0.name == name) }
+        onceCount = entries.count { $0.isOnce }
+    }
+
+    /// Some handlers; most events have one, which costs no array.
+    struct Matches {
+        private(set) var first: EventHandler?
+        private(set) var others: [EventHandler] = []
+
+        mutating func append(_ handler: EventHandler) {
+            if first == nil { first = handler } else { others.append(handler) }
+        }
+
+        /// Whether all of them run where the event arrives.
+        var areSync: Bool {
+            if case .async? = first { return false }
+            return others.allSatisfy { if case .sync = $0 { true } else { false } }
+        }
+    }
+}

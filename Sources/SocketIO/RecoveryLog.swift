@@ -1,0 +1,117 @@
+// What is kept for clients that lose their connection: Socket.IO documentation, "Connection state recovery".
+//
+// Every event that a namespace sends gets an offset as its last argument, which the client keeps and names when it comes back. What went by
+// since then, to rooms that it was in, is sent again.
+
+import EngineIO
+import NIOConcurrencyHelpers
+
+/// The latest events of one namespace, and the sessions of those who are away.
+final class RecoveryLog: Sendable {
+    private struct Entry {
+        let offset: String
+        let values: [SocketIOValue]
+        let options: SocketIOBroadcastOptions
+        let size: Int
+        let at: ContinuousClock.Instant
+    }
+
+    private struct State {
+        var entries: [Entry] = []
+        /// How many entries at the beginning are gone.
+        var first = 0
+        var bytes = 0
+        var sessions: [String: (session: SocketIOSession, timeout: Timeout)] = [:]
+        var counter: UInt64 = 0
+        var onExpired: @Sendable (SocketIOSession) -> Void = { _ in }
+    }
+
+    private let settings: SocketIORecovery
+    private let timers: WheelTimers<Timeout>
+    private let state = NIOLockedValueBox(State())
+    /// Offsets of an earlier process are none of this one's.
+    private let prefix = SecretID.make().prefix(8)
+
+    init(_ settings: SocketIORecovery, _ timers: WheelTimers<Timeout>) {
+        self.settings = settings
+        self.timers = timers
+    }
+
+    /// Told of sessions whose clients have not come back in time.
+    var onExpired: @Sendable (SocketIOSession) -> Void {
+        get { state.withLockedValue { $0.onExpired } }
+        set { state.withLockedValue { $0.onExpired = newValue } }
+    }
+
+    // MARK: Events
+
+    /// Keeps an event; the packet to be sent, with its offset. Nil for what is not kept: answers are not repeated, nor what is volatile.
+    func note(_ packet: SocketIOPacket, _ options: SocketIOBroadcastOptions, now: ContinuousClock.Instant = .now) -> SocketIOPacket? {
+        guard case .event(var values, nil) = packet.content, !options.isVolatile else { return nil }
+        state.withLockedValue { state in
+            state.counter += 1
+            let offset = "\(prefix)\(state.counter)"
+            values.append(.string(offset))
+            let size = values.reduce(64) { $0 + $1.roughSize }
+            state.entries.append(Entry(offset: offset, values: values, options: options, size: size, at: now))
+            state.bytes += size
+            trim(&state, now)
+        }
+        return SocketIOPacket(namespace: packet.namespace, content: .event(values, id: nil))
+    }
+
+    private func trim(_ state: inout State, _ now: ContinuousClock.Instant) {
+        while state.first < state.entries.count,
+            state.bytes > settings.maxBytes || state.entries[state.first].at + settings.maxDisconnectionDuration < now
+        {
+            state.bytes -= state.entries[state.first].size
+            state.first += 1
+        }
+        guard state.first > 1024, state.first > state.entries.count / 2 else { return }
+        state.entries.removeFirst(state.first)
+        state.first = 0
+    }
+
+    // MARK: Sessions
+
+    func persist(_ session: SocketIOSession) {
+        let timeout = timers.call(after: settings.maxDisconnectionDuration) { [weak self] in self?.expire(session.privateID) }
+        state.withLockedValue { $0.sessions[session.privateID] = (session, timeout) }
+    }
+
+    private func expire(_ privateID: String) {
+        let (expired, tell) = state.withLockedValue { ($0.sessions.removeValue(forKey: privateID), $0.onExpired) }
+        if let expired { tell(expired.session) }
+    }
+
+    /// - Returns: the session and what it missed; nil if it is not known, or what was missed is not known any more.
+    func restore(_ privateID: String, _ offset: String) -> RecoveredSession? {
+        let found = state.withLockedValue { state -> (RecoveredSession, Timeout)? in
+            guard let (session, timeout) = state.sessions[privateID],
+                let index = state.entries[state.first...].firstIndex(where: { $0.offset == offset })
+            else { return nil }
+            state.sessions[privateID] = nil
+            let missed = state.entries[(index + 1)...].filter { Self.concerns(session, $0.options) }
+            return (RecoveredSession(session, missed: missed.map(\.values)), timeout)
+        }
+        found?.1.cancel()
+        return found?.0
+    }
+
+    private static func concerns(_ session: SocketIOSession, _ options: SocketIOBroadcastOptions) -> Bool {
+        (options.rooms.isEmpty || !options.rooms.isDisjoint(with: session.rooms)) && options.except.isDisjoint(with: session.rooms)
+    }
+}
+
+extension SocketIOValue {
+    /// The memory that it takes, roughly.
+    fileprivate var roughSize: Int {
+        switch self {
+        case .null, .bool, .int, .double: 24
+        case .string(let text): 40 + text.utf8.count
+        case .binary(let bytes): 64 + bytes.readableBytes
+        case .array(let values): values.reduce(56) { $0 + $1.roughSize }
+        case .object(let object): object.reduce(56) { $0 + 40 + $1.key.utf8.count + $1.value.roughSize }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+// Where a namespace's rooms are, and what carries a broadcast to them: on this node, and, with an adapter of a cluster, on all of them.
+//
+// Everything that concerns more than one socket goes through the adapter, so that another one changes no handler. What nodes have to ask each
+// other is here from the start: it is what the JavaScript adapters send as `ClusterMessage`.
+
+import EngineIO
+public import WebSockets
+
+/// Which sockets of a namespace are meant, and how they are reached.
+public struct SocketIOBroadcastOptions: Sendable, Hashable {
+    /// The sockets in any of these rooms; all sockets of the namespace if there are none.
+    public var rooms: Set<String>
+    /// But for those in any of these.
+    public var except: Set<String>
+    /// Whether those that can not take it now are left out.
+    public var isVolatile: Bool
+    /// Whether only this node's are meant.
+    public var isLocal: Bool
+    /// Whether it is compressed.
+    public var compression: MessageCompression
+    /// How long answers are waited for.
+    public var timeout: Duration?
+
+    /// Makes options.
+    public init(
+        rooms: Set<String> = [], except: Set<String> = [], isVolatile: Bool = false, isLocal: Bool = false,
+        compression: MessageCompression = .automatic, timeout: Duration? = nil
+    ) {
+        self.rooms = rooms
+        self.except = except
+        self.isVolatile = isVolatile
+        self.isLocal = isLocal
+        self.compression = compression
+        self.timeout = timeout
+    }
+}
+
+/// What happens to rooms.
+public enum SocketIORoomEvent: Sendable, Hashable {
+    /// A first socket joins.
+    case create(room: String)
+    /// A socket has joined.
+    case join(room: String, id: String)
+    /// A socket has left.
+    case leave(room: String, id: String)
+    /// The last socket has left.
+    case delete(room: String)
+}
+
+/// Keeps a namespace's rooms and carries what is said to them; all of it from any thread.
+///
+/// An adapter of a cluster does on its own node what `SocketIOInMemoryAdapter` does, by way of one, and has the other nodes do the same.
+public protocol SocketIOAdapter: AnyObject, Sendable {
+    // MARK: This node's sockets
+
+    /// Puts a socket into rooms.
+    ///
+    /// - Returns: the rooms that it may not join, as it is in as many as it may be (`SocketIOConfiguration.maxRooms`).
+    func join(_ socket: SocketIOSocket, rooms: Set<String>) -> Set<String>
+    /// Takes a socket out of rooms.
+    func leave(_ socket: SocketIOSocket, rooms: Set<String>)
+    /// Takes a socket that is gone out of all rooms.
+    func leaveAll(_ socket: SocketIOSocket)
+    /// The rooms of one of this node's sockets, its own among them; empty if there is no such socket.
+    func rooms(of id: String) -> Set<String>
+    /// The rooms that this node's sockets are in, and how many in each; without the sockets' own.
+    var allRooms: [String: Int] { get }
+    /// A socket's transport has changed.
+    func transportChanged(_ socket: SocketIOSocket)
+
+    // MARK: All nodes' sockets
+
+    /// Sends a packet to sockets.
+    func broadcast(_ packet: SocketIOPacket, _ options: SocketIOBroadcastOptions)
+    /// Sends an event to sockets and collects their answers.
+    ///
+    /// - Parameters:
+    ///   - counted: told, once for each node, how many sockets were asked there.
+    ///   - answered: told of each answer.
+    func broadcast(
+        _ event: [SocketIOValue], _ options: SocketIOBroadcastOptions, counted: @escaping @Sendable (Int) -> Void,
+        answered: @escaping @Sendable ([SocketIOValue]) -> Void)
+    /// The sockets, described.
+    func fetchSockets(_ options: SocketIOBroadcastOptions) async throws -> [SocketIORemoteSocket]
+    /// Puts sockets into rooms.
+    func joinSockets(_ options: SocketIOBroadcastOptions, rooms: Set<String>)
+    /// Takes sockets out of rooms.
+    func leaveSockets(_ options: SocketIOBroadcastOptions, rooms: Set<String>)
+    /// Has sockets leave the namespace.
+    func disconnectSockets(_ options: SocketIOBroadcastOptions, closingConnections: Bool)
+
+    // MARK: Other nodes
+
+    /// How many nodes share this namespace, this one included.
+    func serverCount() async throws -> Int
+    /// Sends an event to the other nodes.
+    func serverSideEmit(_ event: [SocketIOValue])
+    /// Sends an event to the other nodes and waits for their answers.
+    func serverSideEmitWithAck(_ event: [SocketIOValue], timeout: Duration?) async throws -> [[SocketIOValue]]
+
+    // MARK: Recovery
+
+    /// Keeps a session whose client may come back.
+    func persist(_ session: SocketIOSession)
+    /// Finds a session, and what its client missed; nil if it is not known, or too old, or what was missed is not known any more.
+    func restore(privateID: String, offset: String) async -> RecoveredSession?
+
+    /// Ends: the namespace is gone.
+    func close()
+}
+
+/// What is kept of a client that may come back.
+public struct SocketIOSession: Sendable {
+    /// The socket's id.
+    public let id: String
+    /// The secret that the client proves itself with.
+    public let privateID: String
+    /// The rooms that it was in, its own among them.
+    public let rooms: Set<String>
+    /// What was kept with it.
+    public let data: (any Codable & Sendable)?
+
+    /// Makes a session.
+    public init(id: String, privateID: String, rooms: Set<String>, data: (any Codable & Sendable)?) {
+        self.id = id
+        self.privateID = privateID
+        self.rooms = rooms
+        self.data = data
+    }
+}
+
+/// A client that has come back, and what it missed.
+public struct RecoveredSession: Sendable {
+    /// What was kept.
+    public let session: SocketIOSession
+    /// The events that it missed, in order.
+    public let missed: [[SocketIOValue]]
+
+    /// Makes it.
+    public init(_ session: SocketIOSession, missed: [[SocketIOValue]]) {
+        self.session = session
+        self.missed = missed
+    }
+
+    var id: String { session.id }
+    var privateID: String { session.privateID }
+    var data: (any Codable & Sendable)? { session.data }
+}

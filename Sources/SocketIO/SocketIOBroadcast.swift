@@ -1,0 +1,227 @@
+// What is said to many, and asked of many: Socket.IO documentation, "Rooms" and "Broadcasting events".
+
+import EngineIO
+import Logging
+import NIOConcurrencyHelpers
+
+/// Something that broadcasts can start from: a server's main namespace, a namespace.
+public protocol SocketIOTarget {
+    /// All of its sockets.
+    var broadcast: SocketIOBroadcast { get }
+}
+
+extension SocketIOTarget {
+    /// The sockets in any of some rooms.
+    public func to(_ rooms: String...) -> SocketIOBroadcast { broadcast.adding(rooms) }
+    /// The sockets in any of some rooms.
+    public func to(_ rooms: some Sequence<String>) -> SocketIOBroadcast { broadcast.adding(rooms) }
+    /// The sockets in any of some rooms; another name of `to`.
+    public func `in`(_ rooms: String...) -> SocketIOBroadcast { broadcast.adding(rooms) }
+    /// All sockets but those in some rooms.
+    public func except(_ rooms: String...) -> SocketIOBroadcast { broadcast.excepting(rooms) }
+    /// Those that can take it now: the rest miss it.
+    public var volatile: SocketIOBroadcast { broadcast.with { $0.isVolatile = true } }
+    /// Those of this node.
+    public var local: SocketIOBroadcast { broadcast.with { $0.isLocal = true } }
+    /// Sent compressed or not, where the connection has compression.
+    public func compress(_ isOn: Bool) -> SocketIOBroadcast { broadcast.with { $0.compression = isOn ? .automatic : .never } }
+    /// With an end to the waiting for acknowledgements.
+    public func timeout(_ timeout: Duration) -> SocketIOBroadcast { broadcast.with { $0.timeout = timeout } }
+
+    /// Sends an event to all of them; never suspends. It is encoded once.
+    public func emit<each Argument: Encodable>(_ event: String, _ arguments: repeat each Argument) {
+        broadcast.emitEvent(event, repeat each arguments)
+    }
+
+    /// Sends an event with any number of arguments to all of them.
+    public func emit(_ event: String, arguments: [SocketIOValue]) { broadcast.emitEvent([.string(event)] + arguments) }
+
+    /// Sends an event to all of them, and waits for all their acknowledgements.
+    ///
+    /// - Returns: the arguments of each, in the order in which they came.
+    /// - Throws: `SocketIOAckError` with the answers that came in time, if some did not.
+    public func emitWithAck<each Argument: Encodable>(
+        _ event: String, _ arguments: repeat each Argument
+    ) async throws -> [[SocketIOValue]] {
+        try await broadcast.emitEventWithAck(event, repeat each arguments)
+    }
+
+    /// The sockets, of all nodes.
+    public func fetchSockets() async throws -> [SocketIORemoteSocket] { try await broadcast.fetchAll() }
+    /// Puts them into rooms.
+    public func socketsJoin(_ rooms: [String]) { broadcast.adapter.joinSockets(broadcast.options, rooms: Set(rooms)) }
+    /// Takes them out of rooms.
+    public func socketsLeave(_ rooms: [String]) { broadcast.adapter.leaveSockets(broadcast.options, rooms: Set(rooms)) }
+    /// Has them leave the namespace.
+    public func disconnectSockets(closingConnections: Bool = false) {
+        broadcast.adapter.disconnectSockets(broadcast.options, closingConnections: closingConnections)
+    }
+}
+
+/// Some sockets of a namespace, of all nodes: a value, which each step narrows or widens.
+public struct SocketIOBroadcast: SocketIOTarget, Sendable {
+    let namespace: SocketIONamespace
+    var options: SocketIOBroadcastOptions
+
+    init(_ namespace: SocketIONamespace, _ options: SocketIOBroadcastOptions = SocketIOBroadcastOptions()) {
+        self.namespace = namespace
+        self.options = options
+        if self.options.timeout == nil { self.options.timeout = namespace.server.configuration.ackTimeout }
+    }
+
+    /// Itself.
+    public var broadcast: SocketIOBroadcast { self }
+
+    var adapter: any SocketIOAdapter { namespace.adapter }
+
+    func with(_ change: (inout SocketIOBroadcastOptions) -> Void) -> Self {
+        var changed = self
+        change(&changed.options)
+        return changed
+    }
+
+    func adding(_ rooms: some Sequence<String>) -> Self { with { $0.rooms.formUnion(rooms) } }
+    func excepting(_ rooms: some Sequence<String>) -> Self { with { $0.except.formUnion(rooms) } }
+
+    func emitEvent<each Argument: Encodable>(_ event: String, _ arguments: repeat each Argument) {
+        guard let values = values(event, repeat each arguments) else { return }
+        emitEvent(values)
+    }
+
+    func emitEvent(_ values: [SocketIOValue]) {
+        adapter.broadcast(SocketIOPacket(namespace: namespace.name, content: .event(values, id: nil)), options)
+    }
+
+    private func values<each Argument: Encodable>(_ event: String, _ arguments: repeat each Argument) -> [SocketIOValue]? {
+        var values: [SocketIOValue] = [.string(event)]
+        do {
+            try SocketIOArguments.append(repeat each arguments, to: &values)
+            return values
+        } catch {
+            namespace.server.configuration.logger.error("a broadcast is not sent: \(error)", metadata: ["event": "\(event)"])
+            return nil
+        }
+    }
+
+    func fetchAll() async throws -> [SocketIORemoteSocket] { try await adapter.fetchSockets(options) }
+
+    func emitEventWithAck<each Argument: Encodable>(
+        _ event: String, _ arguments: repeat each Argument
+    ) async throws -> [[SocketIOValue]] {
+        guard let values = values(event, repeat each arguments) else { throw SocketIOAckError(.notSent) }
+        let nodes = options.isLocal ? 1 : try await adapter.serverCount()
+        let collector = AnswerCollector(nodes: nodes)
+        return try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                collector.begin(continuation)
+                adapter.broadcast(values, options, counted: { collector.counted($0) }, answered: { collector.answered($0) })
+                guard let timeout = options.timeout else { return }
+                collector.end(with: namespace.server.timers.call(after: timeout) { collector.end(.timeout) })
+            }
+        } onCancel: {
+            collector.end(.cancelled)
+        }
+    }
+}
+
+/// Collects the answers to one broadcast.
+private final class AnswerCollector: Sendable {
+    private struct State {
+        var continuation: CheckedContinuation<[[SocketIOValue]], any Error>?
+        var isCancelled = false
+        var nodesLeft: Int
+        var expected = 0
+        var answers: [[SocketIOValue]] = []
+        var timeout: Timeout?
+    }
+
+    private let state: NIOLockedValueBox<State>
+
+    init(nodes: Int) { state = NIOLockedValueBox(State(nodesLeft: nodes)) }
+
+    func begin(_ continuation: CheckedContinuation<[[SocketIOValue]], any Error>) {
+        let isCancelled = state.withLockedValue { state in
+            state.continuation = continuation
+            return state.isCancelled
+        }
+        if isCancelled { end(.cancelled) }
+    }
+
+    /// Has the waiting end by a timeout.
+    func end(with timeout: Timeout) {
+        let isLate = state.withLockedValue { state in
+            state.timeout = timeout
+            return state.continuation == nil
+        }
+        if isLate { timeout.cancel() }
+    }
+
+    func counted(_ sockets: Int) {
+        settle { state in
+            state.nodesLeft -= 1
+            state.expected += sockets
+        }
+    }
+
+    func answered(_ answer: [SocketIOValue]) { settle { $0.answers.append(answer) } }
+
+    private func settle(_ change: (inout State) -> Void) {
+        let (continuation, timeout, answers) = state.withLockedValue { state in
+            change(&state)
+            guard state.nodesLeft <= 0, state.answers.count >= state.expected else {
+                return (nil as CheckedContinuation<[[SocketIOValue]], any Error>?, nil as Timeout?, [] as [[SocketIOValue]])
+            }
+            return (state.continuation.take(), state.timeout.take(), state.answers)
+        }
+        timeout?.cancel()
+        continuation?.resume(returning: answers)
+    }
+
+    func end(_ reason: SocketIOAckError.Reason) {
+        let (continuation, answers) = state.withLockedValue { state in
+            state.isCancelled = true
+            return (state.continuation.take(), state.answers)
+        }
+        guard let continuation else { return }
+        continuation.resume(
+            throwing: reason == .cancelled ? CancellationError() as any Error : SocketIOAckError(reason, responses: answers))
+    }
+}
+
+// MARK: From a socket
+
+extension SocketIOSocket {
+    /// All sockets of its namespace but itself.
+    public var broadcast: SocketIOBroadcast { SocketIOBroadcast(namespace, SocketIOBroadcastOptions(except: [id])) }
+    /// The sockets in any of some rooms, but itself.
+    public func to(_ rooms: String...) -> SocketIOBroadcast { broadcast.adding(rooms) }
+    /// The sockets in any of some rooms, but itself; another name of `to`.
+    public func `in`(_ rooms: String...) -> SocketIOBroadcast { broadcast.adding(rooms) }
+    /// All sockets but itself and those in some rooms.
+    public func except(_ rooms: String...) -> SocketIOBroadcast { broadcast.excepting(rooms) }
+    /// This client, with events that it misses if it can not take them now.
+    public var volatile: SocketIOEmitter { SocketIOEmitter(socket: self, options: SendOptions(isVolatile: true)) }
+    /// This client, with events that are compressed or not, where its connection has compression.
+    public func compress(_ isOn: Bool) -> SocketIOEmitter {
+        SocketIOEmitter(socket: self, options: SendOptions(compression: isOn ? .automatic : .never))
+    }
+}
+
+/// One client, and how events are sent to it.
+public struct SocketIOEmitter: Sendable {
+    let socket: SocketIOSocket
+    var options: SocketIOSocket.SendOptions
+
+    /// Misses events that it can not take now.
+    public var volatile: Self {
+        var changed = self
+        changed.options.isVolatile = true
+        return changed
+    }
+
+    /// Sends an event to this client; see `SocketIOSocket.emit`.
+    public func emit<each Argument: Encodable>(_ event: String, _ arguments: repeat each Argument) {
+        guard let values = socket.values(event, repeat each arguments) else { return }
+        socket.emit(values, options)
+    }
+}

@@ -1,0 +1,195 @@
+// A namespace: its sockets, who is let in, and what is said to all of them. Socket.IO protocol 5, "Connection to a namespace".
+
+public import EngineIO
+import Logging
+import NIOConcurrencyHelpers
+import Synchronization
+
+/// A namespace of a server: a channel of its own over the connections that all namespaces share.
+///
+/// `server.main` is the one that clients join unless they say otherwise; `server.of` makes others.
+public final class SocketIONamespace: Sendable {
+    private struct State {
+        var sockets: [String: SocketIOSocket] = [:]
+        var handlers = EventHandlers()
+        var middlewares: [@Sendable (SocketIOSocket) async throws -> Void] = []
+        var onConnection: [@Sendable (SocketIOSocket) -> Void] = []
+        var onConnectionAsync: [@Sendable (SocketIOSocket) async -> Void] = []
+        var onRoomEvent: (@Sendable (SocketIORoomEvent) -> Void)?
+        var onExpired: (@Sendable (SocketIOSession) -> Void)?
+        var serverHandlers: [String: @Sendable ([SocketIOValue]) async throws -> [SocketIOValue]] = [:]
+        var adapter: (any SocketIOAdapter)?
+    }
+
+    /// The name, `/` for the main one.
+    public let name: String
+    /// The server that it is a part of.
+    public let server: SocketIOServer
+    /// Whether it was made for a client whose namespace fits a pattern.
+    let isChild: Bool
+    private let state = NIOLockedValueBox(State())
+    private let ids = Atomic<Int>(0)
+
+    init(_ name: String, _ server: SocketIOServer, isChild: Bool = false) {
+        self.name = name
+        self.server = server
+        self.isChild = isChild
+    }
+
+    /// Makes the adapter; before anybody else knows of the namespace.
+    func start() {
+        let adapter = server.configuration.adapter(self)
+        state.withLockedValue { $0.adapter = adapter }
+    }
+
+    private static let fallback = SocketIONoAdapter()
+
+    /// Where its rooms are.
+    public var adapter: any SocketIOAdapter { state.withLockedValue { $0.adapter } ?? Self.fallback }
+
+    /// The number of the next acknowledgement that is asked for; no two of a namespace are the same at a time.
+    func nextID() -> Int { ids.wrappingAdd(1, ordering: .relaxed).oldValue & SocketIOPacket.maxID }
+
+    // MARK: Sockets
+
+    /// How many of this node's sockets are in it.
+    public var socketCount: Int { state.withLockedValue { $0.sockets.count } }
+    /// This node's sockets, in no order.
+    public var localSockets: [SocketIOSocket] { state.withLockedValue { Array($0.sockets.values) } }
+    /// One of this node's sockets.
+    public func socket(_ id: String) -> SocketIOSocket? { state.withLockedValue { $0.sockets[id] } }
+
+    // MARK: Who is let in
+
+    /// Judges everybody who wants to join; whoever throws refuses, and the client is told of it (`connect_error`): a `SocketIOError` as it
+    /// is, anything else as an internal error. They are asked in the order in which they were added.
+    ///
+    /// What belongs to the client can be kept by `SocketIOSocket.setData`.
+    public func use(_ middleware: @escaping @Sendable (SocketIOSocket) async throws -> Void) {
+        state.withLockedValue { $0.middlewares.append(middleware) }
+    }
+
+    /// Whether nobody has to be asked.
+    var admitsAnybody: Bool { server.configuration.recovery == nil && state.withLockedValue { $0.middlewares.isEmpty } }
+
+    nonisolated(nonsending) func judge(_ socket: SocketIOSocket) async throws {
+        for middleware in state.withLockedValue({ $0.middlewares }) { try await middleware(socket) }
+    }
+
+    /// The session that a client names when it comes back.
+    func recover(_ auth: SocketIOValue) async -> RecoveredSession? {
+        guard server.configuration.recovery != nil, let privateID = auth["pid"]?.string, let offset = auth["offset"]?.string else {
+            return nil
+        }
+        return await adapter.restore(privateID: privateID, offset: offset)
+    }
+
+    /// Is told of every socket that joins, on the thread of its connection; it adds what handles the socket's events.
+    public func onConnection(_ body: @escaping @Sendable (SocketIOSocket) -> Void) {
+        state.withLockedValue { $0.onConnection.append(body) }
+    }
+
+    /// Is told of every socket that joins, by a closure that awaits; the socket's events wait for its end.
+    public func onConnection(_ body: @escaping @Sendable (SocketIOSocket) async -> Void) {
+        state.withLockedValue { $0.onConnectionAsync.append(body) }
+    }
+
+    /// Lets a socket in: what it missed, the answer to its CONNECT, and then whoever wants to know.
+    func add(_ socket: SocketIOSocket, _ recovered: RecoveredSession?) {
+        let (sync, async) = state.withLockedValue { state in
+            state.sockets[socket.id] = socket
+            return (state.onConnection, state.onConnectionAsync)
+        }
+        guard socket.state.withLockedValue({ $0.connect() }) else { return state.withLockedValue { _ = $0.sockets.removeValue(forKey: socket.id) } }
+        if let recovered {
+            _ = adapter.join(socket, rooms: recovered.session.rooms)
+            for event in recovered.missed { socket.send(SocketIOPacket(namespace: name, content: .event(event, id: nil))) }
+        }
+        var answer: SocketIOObject = ["sid": .string(socket.id)]
+        if let privateID = socket.privateID { answer["pid"] = .string(privateID) }
+        socket.send(SocketIOPacket(namespace: name, content: .connect(answer)))
+        for body in sync { body(socket) }
+        for body in async { socket.enqueue { await body(socket) } }
+    }
+
+    func remove(_ socket: SocketIOSocket, _ reason: SocketIODisconnectReason) {
+        if reason.isRecoverable, let privateID = socket.privateID {
+            let data = socket.state.withLockedValue { $0.rare?.data }
+            adapter.persist(SocketIOSession(id: socket.id, privateID: privateID, rooms: socket.rooms, data: data))
+        }
+        adapter.leaveAll(socket)
+        let isEmpty = state.withLockedValue { state in
+            if state.sockets[socket.id] === socket { state.sockets[socket.id] = nil }
+            return state.sockets.isEmpty
+        }
+        if isEmpty && isChild { server.emptied(self) }
+    }
+
+    // MARK: Handlers
+
+    var handlers: EventHandlers { state.withLockedValue { $0.handlers } }
+
+    func add(_ event: String, _ handler: EventHandler) {
+        if SocketIOPacket.isReserved(event) {
+            server.configuration.logger.error("\"\(event)\" is reserved, and no client sends it: use onConnection and its like")
+        }
+        state.withLockedValue { $0.handlers.add(event, handler) }
+    }
+
+    /// Is told what happens to this node's rooms; called again, the new closure takes the old one's place.
+    public func onRoomEvent(_ body: @escaping @Sendable (SocketIORoomEvent) -> Void) { state.withLockedValue { $0.onRoomEvent = body } }
+
+    func tell(_ events: [SocketIORoomEvent]) {
+        guard !events.isEmpty, let body = state.withLockedValue({ $0.onRoomEvent }) else { return }
+        for event in events { body(event) }
+    }
+
+    /// Is told of sessions whose clients have not come back in time; see `SocketIORecovery`.
+    public func onSessionExpired(_ body: @escaping @Sendable (SocketIOSession) -> Void) { state.withLockedValue { $0.onExpired = body } }
+
+    func expired(_ session: SocketIOSession) { state.withLockedValue { $0.onExpired }?(session) }
+
+    // MARK: Other nodes
+
+    /// Handles an event that another node sends by `serverSideEmit`; what it returns answers that.
+    public func onServerSideEvent(_ event: String, _ body: @escaping @Sendable ([SocketIOValue]) async throws -> [SocketIOValue]) {
+        state.withLockedValue { $0.serverHandlers[event] = body }
+    }
+
+    /// Hands an event of another node to its handler; called by adapters.
+    ///
+    /// - Returns: its answer; nil if nothing handles the event.
+    public func receiveServerSideEvent(_ event: [SocketIOValue]) async throws -> [SocketIOValue]? {
+        guard let name = event.first?.eventName, let body = state.withLockedValue({ $0.serverHandlers[name] }) else { return nil }
+        return try await body(Array(event.dropFirst()))
+    }
+
+    /// Sends an event to the other nodes; nobody gets it without an adapter of a cluster.
+    public func serverSideEmit(_ event: String, arguments: [SocketIOValue] = []) { adapter.serverSideEmit([.string(event)] + arguments) }
+
+    /// Sends an event to the other nodes, and waits for their answers.
+    public func serverSideEmitWithAck(
+        _ event: String, arguments: [SocketIOValue] = [], timeout: Duration? = nil
+    ) async throws -> [[SocketIOValue]] {
+        try await adapter.serverSideEmitWithAck([.string(event)] + arguments, timeout: timeout)
+    }
+
+    func close() {
+        let adapter = state.withLockedValue { $0.adapter.take() }
+        adapter?.close()
+    }
+}
+
+extension SocketIOSocket.State {
+    /// Notes that events go both ways now; false if the socket has left before.
+    mutating func connect() -> Bool {
+        guard phase == .connecting else { return false }
+        phase = .connected
+        return true
+    }
+}
+
+extension SocketIONamespace: SocketIOTarget {
+    /// All sockets of the namespace.
+    public var broadcast: SocketIOBroadcast { SocketIOBroadcast(self) }
+}

@@ -1,0 +1,174 @@
+// One client in one namespace: what any thread may ask of it. Its events are in SocketIOSocket+Events.swift, what it sends in
+// SocketIOSocket+Emitting.swift.
+
+public import EngineIO
+import Logging
+import NIOConcurrencyHelpers
+import Synchronization
+
+/// A client in a namespace.
+///
+/// It can be used from any thread, task or actor. From one thread, events leave in the order of the calls.
+public final class SocketIOSocket: Sendable {
+    /// Where the socket is on its way.
+    enum Phase: Sendable { case connecting, connected, disconnected }
+
+    struct State {
+        var phase = Phase.connecting
+        var handlers = EventHandlers()
+        /// What waits for the handlers, and whether a task is at it.
+        var queue = EventQueue()
+        /// What most sockets never have.
+        var rare: Rare?
+    }
+
+    /// What most sockets never have.
+    struct Rare {
+        var outgoing: [@Sendable (SocketIOEvent) -> Void] = []
+        var middlewares: [@Sendable (SocketIOEvent) async throws -> Void] = []
+        var onDisconnecting: [@Sendable (SocketIODisconnectReason) -> Void] = []
+        var onDisconnect: [@Sendable (SocketIODisconnectReason) -> Void] = []
+        var onError: [@Sendable (any Error) -> Void] = []
+        var acks: [Int: @Sendable (Result<[SocketIOValue], SocketIOAckError>) -> Void] = [:]
+        var data: (any Codable & Sendable)?
+    }
+
+    /// The socket's id: of this namespace, and no secret.
+    public let id: String
+    /// The namespace that it is in.
+    public let namespace: SocketIONamespace
+    /// Whether the client has come back and goes on where it was; see `SocketIORecovery`.
+    public let isRecovered: Bool
+    let client: ClientConnection
+    let auth: SocketIOValue
+    /// The secret by which the client is known when it comes back; nil without recovery.
+    let privateID: String?
+    let state: NIOLockedValueBox<State>
+
+    init(
+        _ client: ClientConnection, _ namespace: SocketIONamespace, auth: SocketIOValue, recovered: RecoveredSession? = nil
+    ) {
+        self.client = client
+        self.namespace = namespace
+        self.auth = auth
+        isRecovered = recovered != nil
+        id = recovered?.id ?? SecretID.make()
+        privateID = namespace.server.configuration.recovery == nil ? nil : recovered?.privateID ?? SecretID.make()
+        var state = State()
+        if let data = recovered?.data {
+            state.rare = Rare()
+            state.rare?.data = data
+        }
+        self.state = NIOLockedValueBox(state)
+    }
+
+    var server: SocketIOServer { namespace.server }
+    var logger: Logger { server.configuration.logger }
+
+    // MARK: What is known
+
+    /// What the client sent to be let in, and the request that opened its connection.
+    public var handshake: SocketIOHandshake { SocketIOHandshake(auth: auth, connection: client.session.handshake) }
+    /// The connection beneath, which other namespaces may share.
+    public var connection: EngineIOSession { client.session }
+    /// Whether events go both ways.
+    public var isConnected: Bool { state.withLockedValue { $0.phase == .connected } }
+
+    // MARK: Data
+
+    /// Keeps a value with the socket, in the place of the one before; `fetchSockets` shows it to all nodes, and recovery restores it.
+    public func setData(_ value: some Codable & Sendable) {
+        withRare { $0.data = value }
+    }
+
+    /// The value that was kept with the socket; nil if there is none, or it is of another type.
+    public func data<T: Codable & Sendable>(as type: T.Type = T.self) -> T? { state.withLockedValue { $0.rare?.data as? T } }
+
+    func withRare(_ body: (inout Rare) -> Void) {
+        state.withLockedValue { state in
+            var rare = state.rare ?? Rare()
+            state.rare = nil
+            body(&rare)
+            state.rare = rare
+        }
+    }
+
+    // MARK: Rooms
+
+    /// The rooms that it is in, its own (`id`) among them.
+    public var rooms: Set<String> { namespace.adapter.rooms(of: id) }
+
+    /// Joins rooms; those beyond `SocketIOConfiguration.maxRooms` are refused, and logged.
+    ///
+    /// - Returns: whether it is in all of them now.
+    @discardableResult
+    public func join(_ rooms: String...) -> Bool { join(rooms) }
+
+    /// Joins rooms; see `join(_:)`.
+    @discardableResult
+    public func join(_ rooms: some Sequence<String>) -> Bool {
+        let refused = namespace.adapter.join(self, rooms: Set(rooms))
+        guard !refused.isEmpty else { return true }
+        let limit = server.configuration.maxRooms
+        logger.warning("a socket may not join more than \(limit) rooms (limit maxRooms)", metadata: ["socket": "\(id)"])
+        return false
+    }
+
+    /// Leaves a room.
+    public func leave(_ room: String) { namespace.adapter.leave(self, rooms: [room]) }
+
+    // MARK: The end
+
+    /// Leaves the namespace: the client is told ("io server disconnect"), and does not reconnect by itself.
+    ///
+    /// - Parameter closingConnection: whether the connection beneath is closed, too, and with it all of the client's sockets.
+    public func disconnect(closingConnection: Bool = false) {
+        if closingConnection { return client.disconnectAll() }
+        send(SocketIOPacket(namespace: namespace.name, content: .disconnect))
+        leave(.serverNamespaceDisconnect)
+    }
+}
+
+extension SocketIOSocket: CustomStringConvertible {
+    /// The id and the namespace.
+    public var description: String { "SocketIOSocket(\(id), \(namespace.name))" }
+}
+
+/// Makes ids that nobody can guess.
+enum SecretID {
+    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
+
+    /// 120 bits of the system's generator, a cryptographic one, as 20 characters of base64url.
+    static func make() -> String {
+        var generator = SystemRandomNumberGenerator()
+        var bits = (generator.next() as UInt64, generator.next() as UInt64)
+        return String(unsafeUninitializedCapacity: 20) { text in
+            for place in 0..<10 {
+                text[place] = alphabet[Int(bits.0 & 63)]
+                text[place + 10] = alphabet[Int(bits.1 & 63)]
+                bits = (bits.0 >> 6, bits.1 >> 6)
+            }
+            return 20
+        }
+    }
+}
+
+extension SocketIOSocket: Hashable {
+    /// Whether two are the same socket.
+    public static func == (left: SocketIOSocket, right: SocketIOSocket) -> Bool { left === right }
+    /// Hashes which socket it is.
+    public func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(self)) }
+}
+
+extension SocketIOSocket {
+    /// Whether it can still be in rooms.
+    var isIn: Bool { state.withLockedValue { $0.phase != .disconnected } }
+
+    /// Sends what was encoded once for many.
+    func send(_ prepared: [EngineIOPreparedMessage], _ packet: SocketIOPacket, _ options: SocketIOBroadcastOptions) {
+        let session = client.session
+        if options.isVolatile && !session.isWritable { return }
+        if client.anyoneSeesOutgoing { tellOfOutgoing(packet) }
+        if prepared.count == 1 { session.send(prepared[0]) } else { session.send(prepared) }
+    }
+}
