@@ -64,8 +64,8 @@ extension EngineIOServer {
     ///
     /// > The server MUST return an HTTP 400 response if the session ID (from the `sid` query parameter) is not known.
     private func session(of request: ServerRequest) throws(EngineIORefusal) -> EngineIOSession? {
-        guard let sid = request.query("sid"), !sid.isEmpty else { return nil }
-        guard let session = session(sid) else { throw .sessionUnknown }
+        guard request.hasQuery("sid"), request.query("sid") != "" else { return nil }
+        guard let session = request.query("sid").flatMap(session) else { throw .sessionUnknown }
         return session
     }
 

@@ -26,7 +26,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "Z", "Zg", "Zg=", "Zg===", "=", "==", "====", "Z===", "Zm9vYg", "Zm 9v", "Zm9v\n", "Zm9-", "Zm9_", "Zg==Zg==", "Z=g=", "Zm9vé", "Zh==", "Zm9=",
+        "Z", "Zg", "Zg=", "Zg===", "=", "==", "====", "Z===", "Zm9vYg", "Zm 9v", "Zm9v\n", "Zm9-", "Zm9_", "Zg==Zg==", "Z=g=", "Zm9vé",
+        "Zh==", "Zm9=",
         "Zm8=Zm9v", "    ",
     ])
     func refusesWhatIsNone(text: String) { #expect(Self.decoded(text) == nil) }

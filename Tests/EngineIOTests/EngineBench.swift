@@ -23,6 +23,7 @@ final class Journal: Sendable {
     var lines: [String] { contents.withLockedValue { $0.lines } }
     var sessions: [EngineIOSession] { contents.withLockedValue { $0.sessions } }
 
+    func forget() { contents.withLockedValue { $0.sessions = [] } }
     func add(_ session: EngineIOSession) { contents.withLockedValue { $0.sessions.append(session) } }
 
     func note(_ line: String) {
@@ -91,7 +92,9 @@ struct EngineBench: Sendable {
         try await HTTPAnswer.to("GET", query(more), port: port, fields: fields)
     }
 
-    func poll(_ sid: String, fields: String = "") async throws -> HTTPAnswer { try await get("&transport=polling&sid=\(sid)", fields: fields) }
+    func poll(_ sid: String, fields: String = "") async throws -> HTTPAnswer {
+        try await get("&transport=polling&sid=\(sid)", fields: fields)
+    }
 
     func post(_ sid: String, _ body: String, fields: String = "") async throws -> HTTPAnswer {
         try await HTTPAnswer.to("POST", query("&transport=polling&sid=\(sid)"), port: port, fields: fields, body: body)
@@ -112,7 +115,8 @@ func sid(in packet: String) throws -> String {
 /// Runs a server on a free port while the body runs.
 @discardableResult
 func withEngine<R>(
-    _ adjust: (inout EngineIOConfiguration) -> Void = { _ in }, server adjustServer: (inout WebSocketServer.Configuration) -> Void = { _ in },
+    _ adjust: (inout EngineIOConfiguration) -> Void = { _ in },
+    server adjustServer: (inout WebSocketServer.Configuration) -> Void = { _ in },
     handler: (@Sendable (Journal) -> any EngineIOHandler)? = nil, _ body: (EngineBench) async throws -> R
 ) async throws -> R {
     let (journal, log) = (Journal(), LogRecorder())

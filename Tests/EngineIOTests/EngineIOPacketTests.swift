@@ -46,7 +46,8 @@ import WebSockets
     }
 
     @Test(arguments: [
-        ("", EngineIOError.Rule.emptyPacket), ("7", .unknownType), ("abc", .unknownType), ("/", .unknownType), (":", .unknownType), ("é", .unknownType),
+        ("", EngineIOError.Rule.emptyPacket), ("7", .unknownType), ("abc", .unknownType), ("/", .unknownType), (":", .unknownType),
+        ("é", .unknownType),
         (" 4a", .unknownType), ("bA", .invalidBase64), ("b!", .invalidBase64), ("bAQIDBA", .invalidBase64), ("b=", .invalidBase64),
     ])
     func whatIsNoPacketIsRefused(text: String, rule: EngineIOError.Rule) {
@@ -56,7 +57,8 @@ import WebSockets
 
     @Test func anErrorSaysWhoseFaultAndWhat() {
         #expect(EngineIOError(.unknownType, "'a'").description == "the peer sent a packet of an unknown type: 'a'")
-        #expect(#expect(throws: EngineIOError.self) { try EngineIOPacket(webSocket: .text("\u{1}")) }?.description.hasSuffix("byte 1") == true)
+        #expect(
+            #expect(throws: EngineIOError.self) { try EngineIOPacket(webSocket: .text("\u{1}")) }?.description.hasSuffix("byte 1") == true)
         #expect(EngineIOError(.init(rawValue: "later")).description == "later")
     }
 }

@@ -70,8 +70,11 @@ import WebSockets
 
     private static func anyPacket(_ random: inout SeededGenerator) -> EngineIOPacket {
         let count = Int.random(in: 0...40, using: &random)
-        if Bool.random(using: &random) { return EngineIOPacket(.binary((0..<count).map { _ in UInt8.random(in: 0...255, using: &random) })) }
-        let text = String(String.UnicodeScalarView((0..<count).map { _ in ["a", "ü", "€", "😀", "\n", "\u{1F}"].randomElement(using: &random) ?? "x" }))
+        if Bool.random(using: &random) {
+            return EngineIOPacket(.binary((0..<count).map { _ in UInt8.random(in: 0...255, using: &random) }))
+        }
+        let text = String(
+            String.UnicodeScalarView((0..<count).map { _ in ["a", "ü", "€", "😀", "\n", "\u{1F}"].randomElement(using: &random) ?? "x" }))
         return EngineIOPacket(EngineIOPacket.PacketType.allCases.randomElement(using: &random) ?? .message, text)
     }
 }

@@ -71,7 +71,8 @@ import WebSockets
 
     @Test(arguments: ["", "&EIO=abc"]) func refusesAnotherVersionByWebSocket(version: String) async throws {
         try await run { bench in
-            let said = try await RawClient.answer(port: bench.port, to: RawClient.handshake("\(bench.path)?transport=websocket\(version)").utf8)
+            let said = try await RawClient.answer(
+                port: bench.port, to: RawClient.handshake("\(bench.path)?transport=websocket\(version)").utf8)
             #expect(said.hasPrefix("HTTP/1.1 400 "))
             #expect(said.hasSuffix("\r\n\r\nUnsupported protocol version"))
         }
@@ -88,7 +89,9 @@ import WebSockets
 
     // MARK: Messages, long-polling
 
-    @Test(arguments: ["4hello", "4test1\u{1E}4test2\u{1E}4test3", "4hello\u{1E}bAQIDBA=="]) func echoesByPolling(payload: String) async throws {
+    @Test(arguments: ["4hello", "4test1\u{1E}4test2\u{1E}4test3", "4hello\u{1E}bAQIDBA=="]) func echoesByPolling(payload: String)
+        async throws
+    {
         try await runSlowly { bench in
             let sid = try await bench.open()
             let pushed = try await bench.post(sid, payload)
@@ -162,7 +165,9 @@ import WebSockets
     // MARK: Heartbeat
 
     @Test func pingsByPolling() async throws {
-        try await withEngine { $0.pingInterval = .milliseconds(100) } _: { bench in
+        try await withEngine {
+            $0.pingInterval = .milliseconds(100)
+        } _: { bench in
             let sid = try await bench.open()
             for _ in 0..<3 {
                 let polled = try await bench.poll(sid)
@@ -182,7 +187,9 @@ import WebSockets
     }
 
     @Test func pingsByWebSocket() async throws {
-        try await withEngine { $0.pingInterval = .milliseconds(100) } _: { bench in
+        try await withEngine {
+            $0.pingInterval = .milliseconds(100)
+        } _: { bench in
             let socket = try await bench.webSocket()
             _ = await socket.next()
             for _ in 0..<3 {

@@ -10,7 +10,8 @@ final class LogRecorder: Sendable {
     struct Line: Sendable {
         let level: Logger.Level
         let text: String
-        let metadata: Logger.Metadata
+        /// As text.
+        let metadata: [String: String]
     }
 
     private struct Handler: LogHandler {
@@ -26,7 +27,7 @@ final class LogRecorder: Sendable {
         }
 
         func log(event: LogEvent) {
-            let line = Line(level: event.level, text: event.message.description, metadata: event.metadata ?? [:])
+            let line = Line(level: event.level, text: event.message.description, metadata: (event.metadata ?? [:]).mapValues { "\($0)" })
             recorder.kept.withLockedValue { $0.append(line) }
         }
     }

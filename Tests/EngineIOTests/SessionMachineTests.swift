@@ -86,7 +86,10 @@ import WebSockets
 
     @Test func aPostIsTakenApart() {
         let bench = MachineBench.polling()
-        #expect(bench.post(a, .message("1"), EngineIOPacket(.binary([2])), .message("3")) == ["received 1", "received [2]", "received 3", "a <- ok"])
+        #expect(
+            bench.post(a, .message("1"), EngineIOPacket(.binary([2])), .message("3")) == [
+                "received 1", "received [2]", "received 3", "a <- ok",
+            ])
     }
 
     @Test func twoPostsAtATimeEndTheSession() {

@@ -129,7 +129,8 @@ import WebSockets
         let bench = probed()
         _ = bench.send("1")
         #expect(bench.close() == [])
-        #expect(bench.receive(EngineIOPacket(.upgrade), on: socket) == ["upgraded", "socket <- 41", "close socket", "closed: forced close"])
+        #expect(
+            bench.receive(EngineIOPacket(.upgrade), on: socket) == ["upgraded", "socket <- 41", "close socket", "closed: forced close"])
     }
 
     // MARK: Any interleaving
