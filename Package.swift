@@ -153,6 +153,23 @@ let package = Package(
             swiftSettings: settings
         ),
         .testTarget(
+            name: "EngineIOTests",
+            dependencies: [
+                "CDuplexZlib",
+                "EngineIO",
+                "TestSupport",
+                "WebSocketCore",
+                "WebSockets",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
             name: "PubSubTests",
             dependencies: [
                 "PubSub",

@@ -40,7 +40,8 @@ enum Base64 {
         var index = 0
         while index < input.count {
             let rest = input.count - index
-            let bits = UInt32(input[index]) << 16 | (rest > 1 ? UInt32(input[index + 1]) << 8 : 0) | (rest > 2 ? UInt32(input[index + 2]) : 0)
+            let (second, third) = (rest > 1 ? input[index + 1] : 0, rest > 2 ? input[index + 2] : 0)
+            let bits = UInt32(input[index]) << 16 | UInt32(second) << 8 | UInt32(third)
             output[position] = alphabet[Int(bits >> 18)]
             output[position + 1] = alphabet[Int(bits >> 12 & 63)]
             output[position + 2] = rest > 1 ? alphabet[Int(bits >> 6 & 63)] : padding

@@ -25,6 +25,7 @@ public final class EngineIOExchange: Sendable {
     private struct Contents {
         var respond: Respond?
         var purpose: Purpose?
+        var cookie: String?
     }
 
     private let server: EngineIOServer
@@ -40,7 +41,21 @@ public final class EngineIOExchange: Sendable {
         contents = NIOLockedValueBox(Contents(respond: respond))
     }
 
-    func begin(_ purpose: Purpose) { contents.withLockedValue { $0.purpose = purpose } }
+    /// Says what it is for; false if it is over already.
+    @discardableResult
+    func begin(_ purpose: Purpose) -> Bool {
+        contents.withLockedValue { contents in
+            guard contents.respond != nil else { return false }
+            contents.purpose = purpose
+            return true
+        }
+    }
+
+    /// Whether somebody still waits for the answer.
+    var isWaiting: Bool { contents.withLockedValue { $0.respond != nil } }
+
+    /// Has the answer set a cookie.
+    func setCookie(_ field: String) { contents.withLockedValue { $0.cookie = field } }
 
     // MARK: The request
 
@@ -85,13 +100,14 @@ public final class EngineIOExchange: Sendable {
 
     /// Answers, the first time.
     func answer(_ response: HTTPResponse, _ body: ByteBuffer) {
-        let respond = contents.withLockedValue { contents in
+        let (respond, cookie) = contents.withLockedValue { contents in
             defer { contents = Contents() }
-            return contents.respond
+            return (contents.respond, contents.cookie)
         }
         guard let respond else { return }
         var response = response
         response.headerFields.append(contentsOf: fields)
+        if let cookie { response.headerFields.append(HTTPField(name: .setCookie, value: cookie)) }
         respond(response, body)
     }
 
@@ -100,7 +116,7 @@ public final class EngineIOExchange: Sendable {
         answer(HTTPResponse(status: refusal.status, headerFields: [.contentType: "application/json"]), ByteBuffer(string: refusal.json))
     }
 
-    func respond(_ reply: EngineIOSession.Machine.Reply, cookie: String? = nil) {
+    func respond(_ reply: EngineIOSession.Machine.Reply) {
         switch reply {
         case .packets(let packets): respond(packets)
         // Not text/plain: some old browsers would offer to save it.

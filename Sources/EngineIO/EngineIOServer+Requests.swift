@@ -33,7 +33,8 @@ extension EngineIOServer {
             guard request.head.method == .get else { throw .badHandshakeMethod }
             // A WebSocket begins with an upgrade, which takes another way.
             guard transport == .polling else { throw .badRequest }
-            return exchange.begin(.handshake(request))
+            exchange.begin(.handshake(request))
+            return
         }
         guard session.transport == transport else { throw .badRequest }
         switch request.head.method {
@@ -63,8 +64,8 @@ extension EngineIOServer {
     ///
     /// > The server MUST return an HTTP 400 response if the session ID (from the `sid` query parameter) is not known.
     private func session(of request: ServerRequest) throws(EngineIORefusal) -> EngineIOSession? {
-        guard let sid = request.query("sid"), !sid.isEmpty else { return nil }
-        guard let session = session(sid) else { throw .sessionUnknown }
+        guard request.hasQuery("sid"), request.query("sid") != "" else { return nil }
+        guard let session = request.query("sid").flatMap(session) else { throw .sessionUnknown }
         return session
     }
 
@@ -74,8 +75,10 @@ extension EngineIOServer {
     func open(_ request: ServerRequest, _ exchange: EngineIOExchange) {
         allow(request) { refusal in
             if let refusal { return exchange.refuse(refusal) }
+            // The client may have gone while the program decided.
+            guard exchange.isWaiting else { return }
             let session = self.makeSession(request, keepsRequest: true)
-            exchange.begin(.poll(session))
+            if let cookie = self.configuration.cookie { exchange.setCookie(cookie.field(session.id)) }
             session.open(exchange)
         }
     }

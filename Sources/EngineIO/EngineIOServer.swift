@@ -75,7 +75,14 @@ public final class EngineIOServer: Sendable {
 
     /// Sends a message to many sessions: encoded once, and each thread that owns connections is woken once.
     public func send(_ prepared: EngineIOPreparedMessage, to sessions: some Sequence<EngineIOSession>) {
-        for session in sessions { session.send(prepared) }
+        var handOvers: [ObjectIdentifier: (WebSocket, [EngineIOSession])] = [:]
+        for session in sessions {
+            guard let socket = session.sendLater(prepared) else { continue }
+            handOvers[socket.threadID, default: (socket, [])].1.append(session)
+        }
+        for (socket, waiting) in handOvers.values {
+            socket.perform { for session in waiting { session.perform() } }
+        }
     }
 
     // MARK: The end

@@ -33,6 +33,20 @@ extension EngineIOSession {
         }
     }
 
+    /// Sends a message; if that is for a WebSocket's thread to do, the caller is to have it call `perform`.
+    func sendLater(_ prepared: EngineIOPreparedMessage) -> WebSocket? {
+        if let socket = directSocket {
+            Outgoing.prepared(prepared).send(over: socket, supportsBinary: supportsBinary)
+            return nil
+        }
+        switch decide({ _ = $0.send([.prepared(prepared)], at: $1) }) {
+        case .nobody: return nil
+        case .caller: perform()
+        case .thread(let socket): return socket
+        }
+        return nil
+    }
+
     private func decide(_ event: (inout Machine, Timestamp) -> Void) -> Performer {
         let now = EngineIOServer.now
         return state.withLock { state in

@@ -11,14 +11,14 @@ extension EngineIOSession {
     /// Opens with the request that asked for it.
     func open(_ exchange: EngineIOExchange) {
         let packet = server.configuration.openPacket(sid: id, transport: .polling)
-        run { $0.open(exchange, packet, at: $1) }
+        run { $0.open(polling: exchange, packet, at: $1) }
     }
 
     /// Opens on a WebSocket.
     func open(_ socket: WebSocket) {
         _ = self.socket.storeIfNil(socket)
         let packet = server.configuration.openPacket(sid: id, transport: .webSocket)
-        run { $0.open(socket, packet, at: $1) }
+        run { $0.open(webSocket: socket, packet, at: $1) }
     }
 
     // MARK: WebSocket

@@ -84,10 +84,13 @@ public final class EngineIOSession: TimerWheelElement, @unchecked Sendable {
     /// The WebSocket, if that is the transport.
     package var webSocket: WebSocket? { socket.load() }
 
-    /// Whether what is sent now leaves at once: a poll waits, or the WebSocket has sent all that it was given. For what is not worth
+    /// What may wait for a WebSocket that still counts as writable: what one turn brings together.
+    private static let writableBytes = 16_384
+
+    /// Whether what is sent now leaves soon: a poll waits, or next to nothing waits for the WebSocket to take it. For what is not worth
     /// sending late (`volatile` in Socket.IO).
     public var isWritable: Bool {
-        if let socket = socket.load() { return socket.readyState == .open && socket.bufferedAmount == 0 }
+        if let socket = socket.load() { return socket.readyState == .open && socket.bufferedAmount < Self.writableBytes }
         return state.withLock { $0.machine.isWritable }
     }
 

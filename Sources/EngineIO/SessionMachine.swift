@@ -137,12 +137,12 @@ struct SessionMachine<Exchange: AnyObject & Sendable, Socket: AnyObject & Sendab
     /// > If the server accepts the connection, then it MUST respond with an `open` packet
     ///
     /// The handler is told first: a client that knows of its session is on every list that the handler puts it on.
-    mutating func open(_ exchange: Exchange, _ packet: EngineIOPacket, at now: Timestamp) {
+    mutating func open(polling exchange: Exchange, _ packet: EngineIOPacket, at now: Timestamp) {
         begin(at: now)
         actions.append(.respond(exchange, .packets([.control(packet)])))
     }
 
-    mutating func open(_ socket: Socket, _ packet: EngineIOPacket, at now: Timestamp) {
+    mutating func open(webSocket socket: Socket, _ packet: EngineIOPacket, at now: Timestamp) {
         self.socket = socket
         begin(at: now)
         actions.append(.send(socket, [.control(packet)]))

@@ -10,7 +10,7 @@ import WebSocketCore
 struct ServedRequest {
     let request: any HTTPServiceRequest
     /// Whether the connection ends with the answer.
-    let closes: Bool
+    var closes: Bool
     /// The answer, if it was there before the request was whole.
     var early: ServerResponse?
 }
@@ -71,6 +71,10 @@ extension HTTPServerHandler {
     /// The body of a service's request is over its limit.
     func refuseServiceBody(_ served: ServedRequest) {
         state = .deciding
+        if let early = served.early {
+            self.served?.closes = true
+            return finish(early)
+        }
         log("the body is over \(served.request.maxBodyBytes) bytes", .limit, .contentTooLarge)
         self.served = ServedRequest(request: served.request, closes: true)
         served.request.bodyOverLimit()

@@ -36,6 +36,9 @@ public struct ServerRequest: Sendable {
         return nil
     }
 
+    /// Whether the query has a value for a name, be it one that can not be decoded.
+    package func hasQuery(_ name: String) -> Bool { queryParts.contains { $0.first.flatMap(Self.decode) == name } }
+
     /// All names and values of the query, decoded as a form's, in their order; what can not be decoded is left out.
     public var queryItems: [(name: String, value: String)] {
         queryParts.compactMap { parts in

@@ -12,6 +12,9 @@ extension WebSocket {
     /// The time, as of the thread's present turn; called on the thread.
     package var now: Timestamp { Timestamp(thread.now) }
 
+    /// The same for all connections of one thread.
+    package var threadID: ObjectIdentifier { ObjectIdentifier(thread) }
+
     /// Does something in a turn on the connection's thread, at once if called there.
     package func perform(_ body: @escaping @Sendable () -> Void) { thread.perform(body) }
 
