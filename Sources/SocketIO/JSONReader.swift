@@ -39,13 +39,20 @@ struct JSONReader {
 
     private mutating func value() throws(JSONError) -> SocketIOValue {
         switch try nextByte() {
-        case UInt8(ascii: "\""): return .string(try string())
-        case UInt8(ascii: "["): return try array()
-        case UInt8(ascii: "{"): return try object()
-        case UInt8(ascii: "t"): return try literal("true", .bool(true))
-        case UInt8(ascii: "f"): return try literal("false", .bool(false))
-        case UInt8(ascii: "n"): return try literal("null", .null)
-        case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): return try number()
+        case UInt8(ascii: "["): try array()
+        case UInt8(ascii: "{"): try object()
+        case let byte: try scalar(byte)
+        }
+    }
+
+    /// A function of its own, so that what it keeps on the stack is not there once for each level.
+    private mutating func scalar(_ first: UInt8) throws(JSONError) -> SocketIOValue {
+        switch first {
+        case UInt8(ascii: "\""): .string(try string())
+        case UInt8(ascii: "t"): try literal("true", .bool(true))
+        case UInt8(ascii: "f"): try literal("false", .bool(false))
+        case UInt8(ascii: "n"): try literal("null", .null)
+        case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): try JSONNumber.read(base, count, &position)
         default: throw error(.unexpectedCharacter)
         }
     }
@@ -123,15 +130,9 @@ struct JSONReader {
         return value
     }
 
-    private mutating func number() throws(JSONError) -> SocketIOValue {
-        let number = try JSONNumber.read(base, count, &position)
-        return number
-    }
-
     // MARK: Strings
 
     /// Takes a string, whose quotation mark is next.
-    @inline(__always)
     private mutating func string() throws(JSONError) -> String {
         let start = position &+ 1
         let length = JSONText.plainLength(base + start, count &- start)
@@ -144,7 +145,7 @@ struct JSONReader {
 
     @inline(__always)
     private func makeText(_ bytes: UnsafeBufferPointer<UInt8>) throws(JSONError) -> String {
-        guard let text = String(validating: bytes, as: UTF8.self) else { throw error(.invalidUTF8) }
+        guard let text = JSONText.string(bytes) else { throw error(.invalidUTF8) }
         return text
     }
 

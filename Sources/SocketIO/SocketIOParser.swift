@@ -51,13 +51,13 @@ public struct SocketIOParserLimits: Sendable, Hashable {
     /// Engine.IO lets a message be.
     public var maxAttachments: Int
     /// How deep arrays and objects may stand in each other: 128, far beyond what events have, and shallow enough that a recursive
-    /// `Decodable` type has 4 KB of a small thread's stack (512 KB) for each level. At most 512.
+    /// `Decodable` type has 4 KB of a small thread's stack (512 KB) for each level. At most 256.
     public var maxDepth: Int
     /// The longest namespace in bytes: 512, as the server keeps it for each client that asks for it.
     public var maxNamespaceLength: Int
 
     /// The deepest that `maxDepth` can be, and that values to be sent may be: reading, comparing and freeing values takes stack by the level.
-    public static let deepest = 512
+    public static let deepest = 256
 
     /// Makes limits.
     public init(maxAttachments: Int = 10, maxDepth: Int = 128, maxNamespaceLength: Int = 512) {
