@@ -1,7 +1,7 @@
 // Bytes among the values of a packet, and the placeholders that stand for them in its text: Socket.IO protocol 5, "Packet encoding".
 //
-// A placeholder is an object with the member `_placeholder: true` and the attachment's number, `num`. In packets without attachments such an
-// object is data like any other.
+// A placeholder is an object with the member `_placeholder: true` and the attachment's number, `num`. In packets without attachments such
+// an object is data like any other.
 
 import NIOCore
 
@@ -38,8 +38,8 @@ enum Attachments {
         return count
     }
 
-    /// Whether data looks like a placeholder: a stranger may have sent it to be passed on, and who gets it would put an attachment there, or
-    /// find none and close the connection.
+    /// Whether data looks like a placeholder: a stranger may have sent it to be passed on, and who gets it would put an attachment there,
+    /// or find none and close the connection.
     static func holdLookalike(_ values: some Sequence<SocketIOValue>) -> Bool {
         values.contains { value in
             switch value {

@@ -1,7 +1,8 @@
 // JSON from bytes straight into values: RFC 8259.
 //
-// Not Foundation's, since this is on the way of every event: it makes no objects in between, allocates nothing but the values' own memory, keeps the
-// order of members and tells 1 from 1.0, and has a limit on depth. Recursion is bounded by that limit, so that no input overflows a stack.
+// Not Foundation's, since this is on the way of every event: it makes no objects in between, allocates nothing but the values' own
+// memory, keeps the order of members and tells 1 from 1.0, and has a limit on depth. Recursion is bounded by that limit, so that no input
+// overflows a stack.
 //
 // Stricter than JavaScript nowhere; where a text means something that Swift does not have:
 // - An escaped surrogate without its other half (`\ud800`), which `JSON.stringify` writes for half an emoji, becomes U+FFFD, as

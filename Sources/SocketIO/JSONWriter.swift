@@ -4,8 +4,8 @@
 // Binary values are replaced by `{"_placeholder":true,"num":N}`, counted in the order in which they are met, depth first, and kept aside
 // (Socket.IO protocol 5, "Packet encoding").
 //
-// Written is to plain memory, at first the stack's, and from there once into a buffer that is as large as need be: a `ByteBuffer` checks its
-// storage at each write, which for an event's few dozen bytes took twice as long as all the rest.
+// Written is to plain memory, at first the stack's, and from there once into a buffer that is as large as need be: a `ByteBuffer` checks
+// its storage at each write, which for an event's few dozen bytes took twice as long as all the rest.
 
 import NIOCore
 

@@ -3,8 +3,8 @@
 
 /// Turns packets into messages of Engine.IO, and makes decoders that turn them back.
 ///
-/// Both ends must use the same one. `SocketIOJSONParser` is what every client uses unless told otherwise; `SocketIOMessagePackParser` is that
-/// of the package socket.io-msgpack-parser.
+/// Both ends must use the same one. `SocketIOJSONParser` is what every client uses unless told otherwise; `SocketIOMessagePackParser` is
+/// that of the package socket.io-msgpack-parser.
 public protocol SocketIOParser: Sendable {
     /// Encodes a packet; its messages are sent in their order, with no others between.
     ///
@@ -20,7 +20,8 @@ public protocol SocketIOPacketDecoder: ~Copyable {
     /// Takes the next message.
     ///
     /// - Returns: the packet that the message ends, or nil if more messages belong to it.
-    /// - Throws: `SocketIOParseError` if the peer broke the format or a limit; the connection is then to be closed, and the decoder is done.
+    /// - Throws: `SocketIOParseError` if the peer broke the format or a limit; the connection is then to be closed, and the decoder is
+    ///   done.
     mutating func add(_ message: EngineIOMessage) throws(SocketIOParseError) -> SocketIOPacket?
 }
 
@@ -56,7 +57,8 @@ public struct SocketIOParserLimits: Sendable, Hashable {
     /// The longest namespace in bytes: 512, as the server keeps it for each client that asks for it.
     public var maxNamespaceLength: Int
 
-    /// The deepest that `maxDepth` can be, and that values to be sent may be: reading, comparing and freeing values takes stack by the level.
+    /// The deepest that `maxDepth` can be, and that values to be sent may be: reading, comparing and freeing values takes stack by the
+    /// level.
     public static let deepest = 256
 
     /// Makes limits.
