@@ -1,7 +1,7 @@
 // Bytes among the values of a packet, and the placeholders that stand for them in its text: Socket.IO protocol 5, "Packet encoding".
 //
-// A placeholder is an object with the member `_placeholder: true` and the attachment's number, `num`. In packets without attachments such an
-// object is data like any other.
+// A placeholder is an object with the member `_placeholder: true` and the attachment's number, `num`. In packets without attachments such
+// an object is data like any other.
 
 import NIOCore
 
@@ -17,20 +17,30 @@ enum Attachments {
     static func count(in values: [SocketIOValue], depth: Int = 1) throws(SocketIOUsageError) -> Int {
         if depth > SocketIOParserLimits.deepest { throw SocketIOUsageError(.tooDeep) }
         var count = 0
-        for value in values {
-            switch value {
-            case .binary: count += 1
-            case .array(let elements): count += try Self.count(in: elements, depth: depth + 1)
-            case .object(let members): count += try Self.count(in: members.values, depth: depth + 1)
-            default: continue
-            }
-        }
+        for value in values { count += try Self.count(in: value, depth: depth) }
         return count
     }
 
-    /// Whether data looks like a placeholder: a stranger may have sent it to be passed on, and who gets it would put an attachment there, or
-    /// find none and close the connection.
-    static func holdLookalike(_ values: [SocketIOValue]) -> Bool {
+    @inline(__always)
+    private static func count(in value: SocketIOValue, depth: Int) throws(SocketIOUsageError) -> Int {
+        switch value {
+        case .binary: 1
+        case .array(let elements): try count(in: elements, depth: depth + 1)
+        case .object(let members): try count(in: members, depth: depth + 1)
+        default: 0
+        }
+    }
+
+    private static func count(in members: SocketIOObject, depth: Int) throws(SocketIOUsageError) -> Int {
+        if depth > SocketIOParserLimits.deepest { throw SocketIOUsageError(.tooDeep) }
+        var count = 0
+        for (_, value) in members { count += try Self.count(in: value, depth: depth) }
+        return count
+    }
+
+    /// Whether data looks like a placeholder: a stranger may have sent it to be passed on, and who gets it would put an attachment there,
+    /// or find none and close the connection.
+    static func holdLookalike(_ values: some Sequence<SocketIOValue>) -> Bool {
         values.contains { value in
             switch value {
             case .array(let elements): holdLookalike(elements)

@@ -1,7 +1,8 @@
 // Numbers of JSON (RFC 8259 §6), read by a state of its own: sign, whole part, fraction, exponent.
 //
-// A whole number within 64 bits is read exactly. Of others, a number of at most 2⁵³ and a power of ten of at most 22 are both exact as doubles, and so
-// one multiplication or division of them is rounded once, which is what is asked for; the rest goes to the standard library.
+// A whole number within 64 bits is read exactly. Of others, a number of at most 2⁵³ and a power of ten of at most 22 are both exact as
+// doubles, and so one multiplication or division of them is rounded once, which is what is asked for; the rest goes to the standard
+// library.
 
 /// Reads numbers.
 enum JSONNumber {

@@ -4,6 +4,7 @@
 // All that can be told from a text is told when it comes, also whether its placeholders fit the attachments, so that nothing is kept for a
 // packet that is none.
 
+import WebSockets
 import NIOCore
 
 /// Decodes the packets of one connection.

@@ -1,7 +1,8 @@
 // JSON from bytes straight into values: RFC 8259.
 //
-// Not Foundation's, since this is on the way of every event: it makes no objects in between, allocates nothing but the values' own memory, keeps the
-// order of members and tells 1 from 1.0, and has a limit on depth. Recursion is bounded by that limit, so that no input overflows a stack.
+// Not Foundation's, since this is on the way of every event: it makes no objects in between, allocates nothing but the values' own
+// memory, keeps the order of members and tells 1 from 1.0, and has a limit on depth. Recursion is bounded by that limit, so that no input
+// overflows a stack.
 //
 // Stricter than JavaScript nowhere; where a text means something that Swift does not have:
 // - An escaped surrogate without its other half (`\ud800`), which `JSON.stringify` writes for half an emoji, becomes U+FFFD, as
@@ -39,13 +40,20 @@ struct JSONReader {
 
     private mutating func value() throws(JSONError) -> SocketIOValue {
         switch try nextByte() {
-        case UInt8(ascii: "\""): return .string(try string())
-        case UInt8(ascii: "["): return try array()
-        case UInt8(ascii: "{"): return try object()
-        case UInt8(ascii: "t"): return try literal("true", .bool(true))
-        case UInt8(ascii: "f"): return try literal("false", .bool(false))
-        case UInt8(ascii: "n"): return try literal("null", .null)
-        case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): return try number()
+        case UInt8(ascii: "["): try array()
+        case UInt8(ascii: "{"): try object()
+        case let byte: try scalar(byte)
+        }
+    }
+
+    /// A function of its own, so that what it keeps on the stack is not there once for each level.
+    private mutating func scalar(_ first: UInt8) throws(JSONError) -> SocketIOValue {
+        switch first {
+        case UInt8(ascii: "\""): .string(try string())
+        case UInt8(ascii: "t"): try literal("true", .bool(true))
+        case UInt8(ascii: "f"): try literal("false", .bool(false))
+        case UInt8(ascii: "n"): try literal("null", .null)
+        case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): try JSONNumber.read(base, count, &position)
         default: throw error(.unexpectedCharacter)
         }
     }
@@ -123,15 +131,9 @@ struct JSONReader {
         return value
     }
 
-    private mutating func number() throws(JSONError) -> SocketIOValue {
-        let number = try JSONNumber.read(base, count, &position)
-        return number
-    }
-
     // MARK: Strings
 
     /// Takes a string, whose quotation mark is next.
-    @inline(__always)
     private mutating func string() throws(JSONError) -> String {
         let start = position &+ 1
         let length = JSONText.plainLength(base + start, count &- start)
@@ -144,7 +146,7 @@ struct JSONReader {
 
     @inline(__always)
     private func makeText(_ bytes: UnsafeBufferPointer<UInt8>) throws(JSONError) -> String {
-        guard let text = String(validating: bytes, as: UTF8.self) else { throw error(.invalidUTF8) }
+        guard let text = JSONText.string(bytes) else { throw error(.invalidUTF8) }
         return text
     }
 

@@ -1,24 +1,53 @@
-// Values to JSON (RFC 8259), as `JSON.stringify` writes them: no white space, only those characters escaped that must be, whole doubles without
-// fraction, and null for what is no number.
+// Values to JSON (RFC 8259), as `JSON.stringify` writes them: no white space, only those characters escaped that must be, whole doubles
+// without fraction, and null for what is no number.
 //
 // Binary values are replaced by `{"_placeholder":true,"num":N}`, counted in the order in which they are met, depth first, and kept aside
 // (Socket.IO protocol 5, "Packet encoding").
+//
+// Written is to plain memory, at first the stack's, and from there once into a buffer that is as large as need be: a `ByteBuffer` checks
+// its storage at each write, which for an event's few dozen bytes took twice as long as all the rest.
 
 import NIOCore
 
-/// Writes JSON to the end of a buffer.
-struct JSONWriter {
-    private(set) var buffer: ByteBuffer
+/// Writes JSON.
+struct JSONWriter: ~Copyable {
+    private var base: UnsafeMutablePointer<UInt8>
+    private var count = 0
+    private var capacity: Int
+    private var isOnHeap = false
     /// The binary values that were met.
     private(set) var attachments: [ByteBuffer] = []
 
-    /// Makes a writer that goes on behind what the buffer holds.
-    init(_ buffer: ByteBuffer) { self.buffer = buffer }
+    /// The bytes on the stack; more than nearly all events have.
+    private static let stackBytes = 1024
+
+    private init(_ memory: UnsafeMutableBufferPointer<UInt8>, _ base: UnsafeMutablePointer<UInt8>) {
+        self.base = base
+        capacity = memory.count
+    }
+
+    deinit {
+        if isOnHeap { base.deallocate() }
+    }
+
+    /// Gives a writer to the body.
+    ///
+    /// - Returns: what was written, and the binary values that were met.
+    static func write(_ body: (inout JSONWriter) -> Void) -> (text: ByteBuffer, attachments: [ByteBuffer]) {
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: stackBytes) { memory in
+            guard let base = memory.baseAddress else { return (ByteBuffer(), []) }
+            var writer = JSONWriter(memory, base)
+            body(&writer)
+            return (ByteBuffer(bytes: UnsafeRawBufferPointer(start: writer.base, count: writer.count)), writer.attachments)
+        }
+    }
+
+    // MARK: Values
 
     /// Writes a value.
     mutating func write(_ value: SocketIOValue) {
         switch value {
-        case .null: buffer.writeStaticString("null")
+        case .null: write("null" as StaticString)
         case .bool(let value): write(value)
         case .int(let value): write(value)
         case .double(let value): write(value)
@@ -31,80 +60,63 @@ struct JSONWriter {
 
     /// Writes an array.
     mutating func write(_ elements: [SocketIOValue]) {
-        var separator = UInt8(ascii: "[")
-        if elements.isEmpty { byte(separator) }
+        byte(UInt8(ascii: "["))
+        var isFirst = true
         for element in elements {
-            if case .string(let text) = element {
-                write(text, after: separator)
-            } else {
-                byte(separator)
-                write(element)
-            }
-            separator = UInt8(ascii: ",")
+            if !isFirst { byte(UInt8(ascii: ",")) }
+            write(element)
+            isFirst = false
         }
         byte(UInt8(ascii: "]"))
     }
 
     /// Writes an object.
     mutating func write(_ members: SocketIOObject) {
-        var separator = UInt8(ascii: "{")
-        if members.isEmpty { byte(separator) }
+        byte(UInt8(ascii: "{"))
+        var isFirst = true
         for (name, value) in members {
-            write(name, after: separator)
+            if !isFirst { byte(UInt8(ascii: ",")) }
+            write(name)
             byte(UInt8(ascii: ":"))
             write(value)
-            separator = UInt8(ascii: ",")
+            isFirst = false
         }
         byte(UInt8(ascii: "}"))
     }
 
     private mutating func writePlaceholder(_ value: ByteBuffer) {
-        buffer.writeStaticString(#"{"_placeholder":true,"num":"#)
+        write(#"{"_placeholder":true,"num":"# as StaticString)
         write(attachments.count)
         byte(UInt8(ascii: "}"))
         attachments.append(value)
     }
 
-    @inline(__always)
-    mutating func byte(_ byte: UInt8) { buffer.writeInteger(byte) }
-
-    /// Writes a namespace of the packet that the JSON belongs to, and the comma that ends it.
-    mutating func write(namespace: String) {
-        buffer.writeString(namespace)
-        byte(UInt8(ascii: ","))
-    }
-
     /// Writes `true` or `false`.
-    mutating func write(_ value: Bool) { buffer.writeStaticString(value ? "true" : "false") }
+    mutating func write(_ value: Bool) { write(value ? "true" : "false" as StaticString) }
 
     // MARK: Numbers
 
     /// Writes a whole number.
     mutating func write(_ value: Int) {
-        if value >= 0 && value < 10 { return byte(UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: value)) }
         // 20 bytes hold any number of 64 bits, with its sign.
-        buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: 20) { Self.digits(of: value, into: $0) }
-    }
-
-    /// Writes the digits to the begin of the bytes; returns how many there are.
-    private static func digits(of value: Int, into bytes: UnsafeMutableRawBufferPointer) -> Int {
+        reserve(20)
+        if value < 0 { put(UInt8(ascii: "-")) }
         var rest = value.magnitude
-        var length = value < 0 ? 2 : 1
+        var length = 1
         while rest >= 10 {
             rest /= 10
-            length += 1
+            length &+= 1
         }
         rest = value.magnitude
-        for index in stride(from: length - 1, through: value < 0 ? 1 : 0, by: -1) {
-            bytes[index] = UInt8(ascii: "0") + UInt8(rest % 10)
+        for index in stride(from: count &+ length &- 1, through: count, by: -1) {
+            base[index] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: rest % 10)
             rest /= 10
         }
-        if value < 0 { bytes[0] = UInt8(ascii: "-") }
-        return length
+        count &+= length
     }
 
     /// Writes a number.
-    mutating func write(_ value: Double) { buffer.writeString(Self.text(of: value)) }
+    mutating func write(_ value: Double) { write(plain: Self.text(of: value)) }
 
     /// A number as JavaScript writes it, or nearly: 3.0 is `3`, and what is no number or infinite is `null`.
     static func text(of value: Double) -> String {
@@ -117,44 +129,27 @@ struct JSONWriter {
     // MARK: Strings
 
     /// Writes a string.
-    mutating func write(_ text: String) { write(text, after: nil) }
-
-    /// Writes a string, and a byte before it if there is one: together, as each write to the buffer has its price.
     @inline(__always)
-    private mutating func write(_ text: String, after separator: UInt8?) {
+    mutating func write(_ text: String) {
         var text = text
         text.withUTF8 { bytes in
-            guard let start = bytes.baseAddress, bytes.count > 0 else { return writeEmpty(after: separator) }
-            let plain = JSONText.plainLength(start, bytes.count)
-            guard plain == bytes.count else { return writeEscaped(bytes, after: separator) }
-            buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: plain + 3) { target in
-                var index = 0
-                if let separator {
-                    target[0] = separator
-                    index = 1
-                }
-                target[index] = UInt8(ascii: "\"")
-                // Both ends are checked: the target has room for `plain` and three more.
-                UnsafeMutableRawBufferPointer(rebasing: target[(index + 1)...]).copyMemory(from: UnsafeRawBufferPointer(bytes))
-                target[index + 1 + plain] = UInt8(ascii: "\"")
-                return index + 2 + plain
-            }
+            let plain = bytes.baseAddress.map { JSONText.plainLength($0, bytes.count) } ?? 0
+            guard plain == bytes.count else { return writeEscaped(bytes) }
+            reserve(plain + 2)
+            put(UInt8(ascii: "\""))
+            put(bytes)
+            put(UInt8(ascii: "\""))
         }
     }
 
-    private mutating func writeEmpty(after separator: UInt8?) {
-        if let separator { byte(separator) }
-        buffer.writeStaticString("\"\"")
-    }
-
-    private mutating func writeEscaped(_ bytes: UnsafeBufferPointer<UInt8>, after separator: UInt8?) {
-        if let separator { byte(separator) }
+    private mutating func writeEscaped(_ bytes: UnsafeBufferPointer<UInt8>) {
         byte(UInt8(ascii: "\""))
         var rest = bytes[...]
         while !rest.isEmpty {
             let run = UnsafeBufferPointer(rebasing: rest)
             let plain = run.baseAddress.map { JSONText.plainLength($0, run.count) } ?? 0
-            buffer.writeBytes(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(run)[..<plain]))
+            reserve(plain)
+            put(UnsafeBufferPointer(rebasing: run[..<plain]))
             rest = rest.dropFirst(plain)
             if let byte = rest.popFirst() { writeEscape(of: byte) }
         }
@@ -163,16 +158,68 @@ struct JSONWriter {
 
     private mutating func writeEscape(of character: UInt8) {
         switch character {
-        case UInt8(ascii: "\""): buffer.writeStaticString("\\\"")
-        case UInt8(ascii: "\\"): buffer.writeStaticString("\\\\")
-        case 0x08: buffer.writeStaticString("\\b")
-        case 0x09: buffer.writeStaticString("\\t")
-        case 0x0A: buffer.writeStaticString("\\n")
-        case 0x0C: buffer.writeStaticString("\\f")
-        case 0x0D: buffer.writeStaticString("\\r")
+        case UInt8(ascii: "\""): write("\\\"" as StaticString)
+        case UInt8(ascii: "\\"): write("\\\\" as StaticString)
+        case 0x08: write("\\b" as StaticString)
+        case 0x09: write("\\t" as StaticString)
+        case 0x0A: write("\\n" as StaticString)
+        case 0x0C: write("\\f" as StaticString)
+        case 0x0D: write("\\r" as StaticString)
         default:
-            buffer.writeStaticString(character < 0x10 ? "\\u000" : "\\u001")
-            byte(UInt8(ascii: character & 0x0F < 10 ? "0" : "W") + (character & 0x0F))
+            write(character < 0x10 ? "\\u000" : "\\u001" as StaticString)
+            let digit = character & 0x0F
+            byte((digit < 10 ? UInt8(ascii: "0") : UInt8(ascii: "a") - 10) + digit)
         }
+    }
+
+    // MARK: Bytes
+
+    /// Writes one byte as it is.
+    @inline(__always)
+    mutating func byte(_ byte: UInt8) {
+        reserve(1)
+        put(byte)
+    }
+
+    /// Writes a text as it is: no string of JSON.
+    mutating func write(plain text: String) {
+        var text = text
+        text.withUTF8 { bytes in
+            reserve(bytes.count)
+            put(bytes)
+        }
+    }
+
+    private mutating func write(_ text: StaticString) {
+        reserve(text.utf8CodeUnitCount)
+        put(UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    /// Makes room for more bytes. `put` writes only where this has made it.
+    @inline(__always)
+    private mutating func reserve(_ more: Int) {
+        if capacity &- count < more { grow(more) }
+    }
+
+    @inline(never)
+    private mutating func grow(_ more: Int) {
+        let capacity = max(2 * self.capacity, count + more)
+        let base = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity)
+        base.update(from: self.base, count: count)
+        if isOnHeap { self.base.deallocate() }
+        (self.base, self.capacity, isOnHeap) = (base, capacity, true)
+    }
+
+    @inline(__always)
+    private mutating func put(_ byte: UInt8) {
+        base[count] = byte
+        count &+= 1
+    }
+
+    @inline(__always)
+    private mutating func put(_ bytes: UnsafeBufferPointer<UInt8>) {
+        guard let start = bytes.baseAddress else { return }
+        (base + count).update(from: start, count: bytes.count)
+        count &+= bytes.count
     }
 }

@@ -1,5 +1,5 @@
-// Dates as JavaScript has them: milliseconds since 1970, and the text that `toISOString` and so `JSON.stringify` make of them (ECMA-262, "Date
-// Time String Format").
+// Dates as JavaScript has them: milliseconds since 1970, and the text that `toISOString` and so `JSON.stringify` make of them (ECMA-262,
+// "Date Time String Format").
 
 #if canImport(FoundationEssentials)
 import FoundationEssentials

@@ -1,12 +1,14 @@
-// MessagePack from bytes into values: the specification at github.com/msgpack/msgpack, and what the package notepack.io, which the JavaScript parser
-// uses, makes of its extensions.
+// MessagePack from bytes into values: the specification at github.com/msgpack/msgpack, and what the package notepack.io, which the
+// JavaScript parser uses, makes of its extensions.
 //
 // Nothing is allocated by what a header declares: an array of four thousand million elements is refused when there are not as many bytes.
 // Recursion is bounded by a limit on depth.
 //
-// - Unsigned numbers beyond 64 bits with a sign are doubles. Names of members are strings, or whole numbers, which JavaScript makes strings.
+// - Unsigned numbers beyond 64 bits with a sign are doubles. Names of members are strings, or whole numbers, which JavaScript makes
+//   strings.
 // - A timestamp (extension -1; extension 0 of 8 bytes from older encoders) is the text of the date, as it would be in JSON.
-// - Extension 0 otherwise is an older encoder's `ArrayBuffer`, bytes; of one byte in the fixed form it is `undefined`, null. Extension 1 is an
+// - Extension 0 otherwise is an older encoder's `ArrayBuffer`, bytes; of one byte in the fixed form it is `undefined`, null. Extension 1
+//   is an
 //   older encoder's `BigInt`, its digits as text.
 // - Any other extension is an array of its number and its bytes, as with notepack.io.
 
@@ -160,23 +162,29 @@ struct MessagePackReader {
         case (0, 1) where isFixed:
             _ = try bytes(1)
             return .null
-        case (0, 8) where isFixed: return try date(seconds: 0, milliseconds: Int(try integer(Int64.self)))
+        case (0, 8) where isFixed:
+            let milliseconds = Int(try integer(Int64.self))
+            return try date(seconds: 0, milliseconds: milliseconds)
         case (0, _): return .binary(try bytes(length))
         case (1, _): return .string(try string(length))
         default: return .array([.int(Int(type)), .binary(try bytes(length))])
         }
     }
 
-    /// Takes a timestamp of 32 bits, of 30 bits of nanoseconds and 34 of seconds, or of 32 and 64 (the specification, "Timestamp extension type").
+    /// Takes a timestamp of 32 bits, of 30 bits of nanoseconds and 34 of seconds, or of 32 and 64 (the specification, "Timestamp
+    /// extension type").
     private mutating func timestamp(_ length: Int) throws(MessagePackError) -> SocketIOValue {
         switch length {
-        case 4: return try date(seconds: Int(try integer(UInt32.self)), milliseconds: 0)
+        case 4:
+            let seconds = Int(try integer(UInt32.self))
+            return try date(seconds: seconds, milliseconds: 0)
         case 8:
             let both = try integer(UInt64.self)
             return try date(seconds: Int(both & 0x3_FFFF_FFFF), nanoseconds: Int(both >> 34))
         case 12:
             let nanoseconds = Int(try integer(UInt32.self))
-            return try date(seconds: Int(try integer(Int64.self)), nanoseconds: nanoseconds)
+            let seconds = Int(try integer(Int64.self))
+            return try date(seconds: seconds, nanoseconds: nanoseconds)
         default: throw error(.badTimestamp)
         }
     }

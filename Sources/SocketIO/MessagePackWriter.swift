@@ -1,5 +1,5 @@
-// Values to MessagePack: the specification at github.com/msgpack/msgpack. Everything in the smallest form, as the specification's "Serialization: type to
-// format conversion" asks for.
+// Values to MessagePack: the specification at github.com/msgpack/msgpack. Everything in the smallest form, as the specification's
+// "Serialization: type to format conversion" asks for.
 
 import NIOCore
 

@@ -52,7 +52,8 @@ extension SocketIOPacket.Content {
         case (.connectError, nil): self = .connectError(.null)
         case (.connectError, .object), (.connectError, .string): self = .connectError(payload ?? .null)
         default:
-            // "The payload is mandatory and MUST be a non-empty array. If that's not the case, then the receiver MUST close the connection."
+            // "The payload is mandatory and MUST be a non-empty array. If that's not the case, then the receiver MUST close the
+            // connection."
             throw SocketIOParseError(.invalidPayload, at: offset, "\(type.name) with \(payload?.kindName ?? "none")")
         }
         if id != nil { throw SocketIOParseError(.invalidID, at: offset, "\(type.name) with an id") }

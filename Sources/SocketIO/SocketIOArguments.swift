@@ -1,11 +1,12 @@
-// The arguments of an event, typed: a handler's parameters are a pack of `Decodable` types, and what is emitted is a pack of `Encodable` ones.
+// The arguments of an event, typed: a handler's parameters are a pack of `Decodable` types, and what is emitted is a pack of `Encodable`
+// ones.
 
 /// Arguments between values and Swift's types.
 public enum SocketIOArguments {
     /// Decodes the arguments that a handler asks for.
     ///
-    /// As in JavaScript, arguments beyond those are ignored, and those that are missing at the end count as undefined: they are nil where the
-    /// type is optional.
+    /// As in JavaScript, arguments beyond those are ignored, and those that are missing at the end count as undefined: they are nil where
+    /// the type is optional.
     ///
     /// - Throws: `SocketIOArgumentError` that says which argument is missing or does not fit, and why.
     @inlinable

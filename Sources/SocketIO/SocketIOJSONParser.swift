@@ -27,7 +27,9 @@ public struct SocketIOJSONParser: SocketIOParser {
     public func encode(_ packet: SocketIOPacket) throws(SocketIOUsageError) -> SocketIOMessages {
         try packet.validate()
         // "a namespace encoded with this parser MUST NOT contain a comma."
-        if packet.namespace.utf8.contains(UInt8(ascii: ",")) { throw SocketIOUsageError(.namespaceWithComma, packet.namespace) }
+        if packet.namespace != "/" && packet.namespace.utf8.contains(UInt8(ascii: ",")) {
+            throw SocketIOUsageError(.namespaceWithComma, packet.namespace)
+        }
         switch packet.content {
         case .event(let values, let id): return try encode(.event, values, id, packet.namespace)
         case .ack(let values, let id): return try encode(.ack, values, id, packet.namespace)
@@ -42,46 +44,35 @@ public struct SocketIOJSONParser: SocketIOParser {
     ) throws(SocketIOUsageError) -> SocketIOMessages {
         let count = try Attachments.count(in: values)
         if count > 0 && Attachments.holdLookalike(values) { throw SocketIOUsageError(.placeholderLookalike) }
-        var writer = JSONWriter(ByteBuffer(integer: (count > 0 ? type.binary : type).rawValue, capacity: Self.capacity(values, namespace)))
-        if count > 0 {
-            writer.write(count)
-            writer.byte(UInt8(ascii: "-"))
+        let (text, attachments) = JSONWriter.write { writer in
+            writer.byte((count > 0 ? type.binary : type).rawValue)
+            if count > 0 {
+                writer.write(count)
+                writer.byte(UInt8(ascii: "-"))
+            }
+            Self.write(namespace, to: &writer)
+            if let id { writer.write(id) }
+            writer.write(values)
         }
-        Self.write(namespace, to: &writer)
-        if let id { writer.write(id) }
-        writer.write(values)
-        return SocketIOMessages(.text(writer.buffer), attachments: writer.attachments.map { .binary($0) })
+        return SocketIOMessages(.text(text), attachments: attachments.map { .binary($0) })
     }
 
     /// A packet that has a payload or none, and no id.
     private func encode(_ type: PacketType, _ payload: SocketIOValue, _ namespace: String) throws(SocketIOUsageError) -> SocketIOMessages {
-        guard try Attachments.count(in: [payload]) == 0 else { throw SocketIOUsageError(.binaryOutsideEvent) }
-        var writer = JSONWriter(ByteBuffer(integer: type.rawValue, capacity: Self.capacity([payload], namespace)))
-        Self.write(namespace, to: &writer)
-        if !payload.isNull { writer.write(payload) }
-        return SocketIOMessages(.text(writer.buffer))
+        guard try Attachments.count(in: [payload], depth: 0) == 0 else { throw SocketIOUsageError(.binaryOutsideEvent) }
+        let (text, _) = JSONWriter.write { writer in
+            writer.byte(type.rawValue)
+            Self.write(namespace, to: &writer)
+            if !payload.isNull { writer.write(payload) }
+        }
+        return SocketIOMessages(.text(text))
     }
 
     /// "the namespace is only included if it is different from the main namespace (`/`)".
     private static func write(_ namespace: String, to writer: inout JSONWriter) {
-        if namespace != "/" { writer.write(namespace: namespace) }
-    }
-
-    /// The bytes that will be needed, so that the buffer most often is allocated once.
-    private static func capacity(_ values: [SocketIOValue], _ namespace: String) -> Int {
-        var capacity = 32 + namespace.utf8.count
-        for value in values {
-            if case .string(let text) = value { capacity += text.utf8.count + 3 } else { capacity += 16 }
-        }
-        return capacity
-    }
-}
-
-extension ByteBuffer {
-    fileprivate init(integer: UInt8, capacity: Int) {
-        self.init()
-        reserveCapacity(capacity)
-        writeInteger(integer)
+        guard namespace != "/" else { return }
+        writer.write(plain: namespace)
+        writer.byte(UInt8(ascii: ","))
     }
 }
 

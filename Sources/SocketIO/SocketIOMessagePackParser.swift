@@ -1,8 +1,9 @@
-// The format of the package socket.io-msgpack-parser (3.0): every packet is one binary message, a map with the members `type` (0 to 4), `nsp`, and
-// where there are any `data` and `id`. A member `options` is written by JavaScript and means nothing to the receiver.
+// The format of the package socket.io-msgpack-parser (3.0): every packet is one binary message, a map with the members `type` (0 to 4),
+// `nsp`, and where there are any `data` and `id`. A member `options` is written by JavaScript and means nothing to the receiver.
 //
 // Bytes stand where they are, so there are no attachments and no placeholders.
 
+import WebSockets
 import NIOCore
 
 /// The parser of the package socket.io-msgpack-parser: one binary message for a packet.
@@ -86,7 +87,7 @@ struct MessagePackPacketDecoder: ~Copyable, SocketIOPacketDecoder {
         else { throw SocketIOParseError(.unknownType) }
         let namespace = try namespace(members["nsp"])
         // Older encoders write what is undefined; it reads as null.
-        let payload = members["data"].flatMap { $0.isNull ? nil : $0 }
+        let payload = members["data"] == .null ? Optional.none : members["data"]
         let content = try SocketIOPacket.Content(type, payload, id: try id(members["id"]), at: nil)
         return SocketIOPacket(namespace: namespace, content: content)
     }

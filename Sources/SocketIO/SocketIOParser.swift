@@ -1,10 +1,12 @@
 // How packets become messages of Engine.IO and again packets, so that it can be exchanged: Socket.IO protocol 5, "Packet encoding" ("The
 // JavaScript server and client implementations also supports custom parsers").
 
+public import WebSockets
+
 /// Turns packets into messages of Engine.IO, and makes decoders that turn them back.
 ///
-/// Both ends must use the same one. `SocketIOJSONParser` is what every client uses unless told otherwise; `SocketIOMessagePackParser` is that
-/// of the package socket.io-msgpack-parser.
+/// Both ends must use the same one. `SocketIOJSONParser` is what every client uses unless told otherwise; `SocketIOMessagePackParser` is
+/// that of the package socket.io-msgpack-parser.
 public protocol SocketIOParser: Sendable {
     /// Encodes a packet; its messages are sent in their order, with no others between.
     ///
@@ -20,7 +22,8 @@ public protocol SocketIOPacketDecoder: ~Copyable {
     /// Takes the next message.
     ///
     /// - Returns: the packet that the message ends, or nil if more messages belong to it.
-    /// - Throws: `SocketIOParseError` if the peer broke the format or a limit; the connection is then to be closed, and the decoder is done.
+    /// - Throws: `SocketIOParseError` if the peer broke the format or a limit; the connection is then to be closed, and the decoder is
+    ///   done.
     mutating func add(_ message: Message) throws(SocketIOParseError) -> SocketIOPacket?
 }
 
@@ -51,13 +54,14 @@ public struct SocketIOParserLimits: Sendable, Hashable {
     /// Engine.IO lets a message be.
     public var maxAttachments: Int
     /// How deep arrays and objects may stand in each other: 128, far beyond what events have, and shallow enough that a recursive
-    /// `Decodable` type has 4 KB of a small thread's stack (512 KB) for each level. At most 512.
+    /// `Decodable` type has 4 KB of a small thread's stack (512 KB) for each level. At most 256.
     public var maxDepth: Int
     /// The longest namespace in bytes: 512, as the server keeps it for each client that asks for it.
     public var maxNamespaceLength: Int
 
-    /// The deepest that `maxDepth` can be, and that values to be sent may be: reading, comparing and freeing values takes stack by the level.
-    public static let deepest = 512
+    /// The deepest that `maxDepth` can be, and that values to be sent may be: reading, comparing and freeing values takes stack by the
+    /// level.
+    public static let deepest = 256
 
     /// Makes limits.
     public init(maxAttachments: Int = 10, maxDepth: Int = 128, maxNamespaceLength: Int = 512) {

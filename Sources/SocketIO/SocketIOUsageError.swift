@@ -41,7 +41,7 @@ extension SocketIOUsageError.Rule {
     /// Bytes beside data that looks like what stands for bytes in a packet's text.
     public static let placeholderLookalike = Self("an object with _placeholder: true can not be sent together with binary data")
     /// Arrays and objects in each other beyond `SocketIOParserLimits.deepest`.
-    public static let tooDeep = Self("the values are nested deeper than 512 levels")
+    public static let tooDeep = Self("the values are nested deeper than 256 levels")
     /// A payload of CONNECT_ERROR that is neither an object nor a string.
     public static let invalidPayload = Self("a CONNECT_ERROR carries an object or a string")
 }

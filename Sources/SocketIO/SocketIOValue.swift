@@ -13,7 +13,8 @@ public import NIOCore
 /// user["tags"]?[1]?.string    // "y"
 /// ```
 ///
-/// Values are equal when they are of one kind and hold the same: `1` and `1.0` differ, and so do objects whose members stand in another order.
+/// Values are equal when they are of one kind and hold the same: `1` and `1.0` differ, and so do objects whose members stand in another
+/// order.
 public enum SocketIOValue: Sendable, Hashable {
     /// `null`, and what JavaScript's `undefined` becomes.
     case null

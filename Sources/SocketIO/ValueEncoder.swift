@@ -37,8 +37,8 @@ public struct ValueEncoder: Sendable {
 
     /// Encodes what needs no `Codable`; nil for other types.
     ///
-    /// A type is compared, not cast: `as?` asks the runtime, which takes longer than all the rest of an event. Where the types are the same,
-    /// the bits are, so that `unsafeBitCast` changes nothing.
+    /// A type is compared, not cast: `as?` asks the runtime, which takes longer than all the rest of an event. Where the types are the
+    /// same, the bits are, so that `unsafeBitCast` changes nothing.
     @inline(__always)
     static func direct<T: Encodable>(_ value: T) -> SocketIOValue? {
         if T.self == String.self { return .string(unsafeBitCast(value, to: String.self)) }
