@@ -113,7 +113,9 @@ let package = Package(
         .executableTarget(
             name: "duplex",
             dependencies: [
+                "EngineIO",
                 "PubSub",
+                "SocketIO",
                 "WebSocketCore",
                 "WebSocketDeflate",
                 "WebSockets",

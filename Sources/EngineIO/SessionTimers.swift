@@ -37,7 +37,7 @@ package final class WheelTimers<Element: TimerWheelElement & Sendable>: Sendable
     package func disarm(_ element: Element) { contents.withLockedValue { $0.wheel.remove(element) } }
 
     /// Has an element's timer fire after a while.
-    package func arm(_ element: Element, after time: Duration) { arm(element, at: EngineIOServer.now + time) }
+    package func arm(_ element: Element, after time: Duration) { arm(element, at: EngineIOServer.now.advanced(by: time)) }
 
     /// When the loop's timer has to fire; nil if it does by then anyway.
     private static func nextToSchedule(_ contents: inout Contents) -> UInt64? {

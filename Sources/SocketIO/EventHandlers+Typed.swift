@@ -1,7 +1,7 @@
 // From a closure with typed parameters to a handler: the arguments are decoded, and what it returns is the acknowledgement.
 
 extension EventHandler {
-    static func typed<each Argument: Decodable>(
+    static func typed<each Argument: Decodable & SendableMetatype>(
         _ body: @escaping @Sendable (SocketIOSocket, repeat each Argument) throws -> Void
     ) -> Self {
         .sync { socket, event in
@@ -11,7 +11,7 @@ extension EventHandler {
         }
     }
 
-    static func typed<each Argument: Decodable, Result: Encodable>(
+    static func typed<each Argument: Decodable & SendableMetatype, Result: Encodable & SendableMetatype>(
         _ body: @escaping @Sendable (SocketIOSocket, repeat each Argument) throws -> Result
     ) -> Self {
         .sync { socket, event in
@@ -31,7 +31,7 @@ extension EventHandler {
         }
     }
 
-    static func typedAsync<each Argument: Decodable & Sendable, Result: Encodable>(
+    static func typedAsync<each Argument: Decodable & Sendable, Result: Encodable & SendableMetatype>(
         _ body: @escaping @Sendable (SocketIOSocket, repeat each Argument) async throws -> Result
     ) -> Self {
         .async { socket, event in
@@ -54,14 +54,14 @@ extension SocketIOSocket {
     ///
     /// The closure runs on the thread that received the event, and must not block. Events of one socket are handled one after
     /// the other, in their order.
-    public func on<each Argument: Decodable>(
+    public func on<each Argument: Decodable & SendableMetatype>(
         _ event: String, _ body: @escaping @Sendable (repeat each Argument) throws -> Void
     ) {
         add(event, .typed { (_: SocketIOSocket, arguments: repeat each Argument) in try body(repeat each arguments) })
     }
 
     /// Handles an event of this socket; what the closure returns is the acknowledgement.
-    public func on<each Argument: Decodable, Result: Encodable>(
+    public func on<each Argument: Decodable & SendableMetatype, Result: Encodable & SendableMetatype>(
         _ event: String, _ body: @escaping @Sendable (repeat each Argument) throws -> Result
     ) {
         add(event, .typed { (_: SocketIOSocket, arguments: repeat each Argument) in try body(repeat each arguments) })
@@ -75,7 +75,7 @@ extension SocketIOSocket {
     }
 
     /// Handles an event of this socket with a closure that awaits; what it returns is the acknowledgement.
-    public func on<each Argument: Decodable & Sendable, Result: Encodable>(
+    public func on<each Argument: Decodable & Sendable, Result: Encodable & SendableMetatype>(
         _ event: String, _ body: @escaping @Sendable (repeat each Argument) async throws -> Result
     ) {
         add(event, .typedAsync { (_: SocketIOSocket, arguments: repeat each Argument) in try await body(repeat each arguments) })
@@ -102,12 +102,12 @@ extension SocketIOSocket {
 
 extension SocketIONamespace {
     /// Handles an event of every socket of the namespace; see `SocketIOSocket.on`. It costs a socket nothing.
-    public func on<each Argument: Decodable>(
+    public func on<each Argument: Decodable & SendableMetatype>(
         _ event: String, _ body: @escaping @Sendable (SocketIOSocket, repeat each Argument) throws -> Void
     ) { add(event, .typed(body)) }
 
     /// Handles an event of every socket of the namespace; what the closure returns is the acknowledgement.
-    public func on<each Argument: Decodable, Result: Encodable>(
+    public func on<each Argument: Decodable & SendableMetatype, Result: Encodable & SendableMetatype>(
         _ event: String, _ body: @escaping @Sendable (SocketIOSocket, repeat each Argument) throws -> Result
     ) { add(event, .typed(body)) }
 
@@ -117,7 +117,7 @@ extension SocketIONamespace {
     ) { add(event, .typedAsync(body)) }
 
     /// Handles an event of every socket of the namespace with a closure that awaits; what it returns is the acknowledgement.
-    public func on<each Argument: Decodable & Sendable, Result: Encodable>(
+    public func on<each Argument: Decodable & Sendable, Result: Encodable & SendableMetatype>(
         _ event: String, _ body: @escaping @Sendable (SocketIOSocket, repeat each Argument) async throws -> Result
     ) { add(event, .typedAsync(body)) }
 

@@ -4,8 +4,9 @@
 // All that can be told from a text is told when it comes, also whether its placeholders fit the attachments, so that nothing is kept for a
 // packet that is none.
 
-import WebSockets
 import NIOCore
+import WebSocketCore
+import WebSockets
 
 /// Decodes the packets of one connection.
 struct JSONPacketDecoder: ~Copyable, SocketIOPacketDecoder {

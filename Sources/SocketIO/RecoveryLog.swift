@@ -5,6 +5,7 @@
 
 import EngineIO
 import NIOConcurrencyHelpers
+import NIOCore
 
 /// The latest events of one namespace, and the sessions of those who are away.
 final class RecoveryLog: Sendable {

@@ -3,6 +3,7 @@
 import EngineIO
 import Logging
 import NIOConcurrencyHelpers
+import WebSockets
 
 /// Something that broadcasts can start from: a server's main namespace, a namespace.
 public protocol SocketIOTarget {

@@ -1,6 +1,6 @@
 // What this program tells a client of a failure.
 
-public import EngineIO
+import EngineIO
 
 /// A failure that the client is told of: thrown by a middleware, it refuses the connection (CONNECT_ERROR); thrown by a handler, it answers
 /// the event that asked for an acknowledgement.

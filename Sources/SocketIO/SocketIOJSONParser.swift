@@ -4,6 +4,8 @@
 //     + binary attachments extracted
 
 import NIOCore
+import WebSocketCore
+import WebSockets
 
 /// The parser that every client uses unless told otherwise: one text for a packet, and a binary message for each attachment.
 public struct SocketIOJSONParser: SocketIOParser {
@@ -54,7 +56,7 @@ public struct SocketIOJSONParser: SocketIOParser {
             if let id { writer.write(id) }
             writer.write(values)
         }
-        return SocketIOMessages(.text(text), attachments: attachments.map { .binary($0) })
+        return SocketIOMessages(Message(kind: .text, payload: text), attachments: attachments.map { .binary($0) })
     }
 
     /// A packet that has a payload or none, and no id.
@@ -65,7 +67,7 @@ public struct SocketIOJSONParser: SocketIOParser {
             Self.write(namespace, to: &writer)
             if !payload.isNull { writer.write(payload) }
         }
-        return SocketIOMessages(.text(text))
+        return SocketIOMessages(Message(kind: .text, payload: text))
     }
 
     /// "the namespace is only included if it is different from the main namespace (`/`)".

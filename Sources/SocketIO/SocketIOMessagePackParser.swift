@@ -3,8 +3,9 @@
 //
 // Bytes stand where they are, so there are no attachments and no placeholders.
 
-import WebSockets
 import NIOCore
+import WebSocketCore
+import WebSockets
 
 /// The parser of the package socket.io-msgpack-parser: one binary message for a packet.
 public struct SocketIOMessagePackParser: SocketIOParser {

@@ -1,6 +1,6 @@
 // A namespace: its sockets, who is let in, and what is said to all of them. Socket.IO protocol 5, "Connection to a namespace".
 
-public import EngineIO
+import EngineIO
 import Logging
 import NIOConcurrencyHelpers
 import Synchronization

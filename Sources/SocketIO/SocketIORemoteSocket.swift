@@ -1,6 +1,10 @@
 // A socket as other nodes see it.
 
 import EngineIO
+import HTTPTypes
+import NIOConcurrencyHelpers
+import NIOCore
+import WebSockets
 
 /// A socket of any node: what is known of it, and what can be asked of it.
 public struct SocketIORemoteSocket: Sendable {

@@ -3,6 +3,7 @@
 public import EngineIO
 import Logging
 import NIOConcurrencyHelpers
+import Synchronization
 public import WebSockets
 
 /// Serves Socket.IO 4 clients: events, acknowledgements, rooms and namespaces, over WebSocket and HTTP long-polling.
@@ -81,9 +82,9 @@ public final class SocketIOServer: SocketIOTarget, Sendable {
     }
 
     /// Namespaces that are made when a client wants to join one whose name fits a pattern, whole.
-    public func of(matching pattern: sending Regex<some Any>) -> SocketIOParentNamespace {
-        let pattern = NIOLockedValueBox(pattern)
-        return of { name, _, _ in pattern.withLockedValue { (try? $0.wholeMatch(in: name)) ?? nil } != nil }
+    public func of<Output>(matching pattern: sending Regex<Output>) -> SocketIOParentNamespace {
+        let pattern = NamePattern(pattern)
+        return of { name, _, _ in pattern.fits(name) }
     }
 
     /// Is told of namespaces that are made.
@@ -138,6 +139,15 @@ public final class SocketIOServer: SocketIOTarget, Sendable {
             state.parents = []
         }
     }
+}
+
+/// A pattern that any thread may ask.
+private final class NamePattern<Output>: Sendable {
+    private let pattern: Mutex<Regex<Output>>
+
+    init(_ pattern: sending Regex<Output>) { self.pattern = Mutex(pattern) }
+
+    func fits(_ name: String) -> Bool { pattern.withLock { ((try? $0.wholeMatch(in: name)) ?? nil) != nil } }
 }
 
 /// Namespaces that are made when clients want to join them; what is said of it holds for each of them.

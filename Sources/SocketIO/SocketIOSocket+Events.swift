@@ -6,6 +6,7 @@
 import EngineIO
 import Logging
 import NIOConcurrencyHelpers
+import WebSockets
 
 extension SocketIOSocket {
     // MARK: Handlers

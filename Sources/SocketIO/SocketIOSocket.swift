@@ -1,11 +1,10 @@
 // One client in one namespace: what any thread may ask of it. Its events are in SocketIOSocket+Events.swift, what it sends in
 // SocketIOSocket+Emitting.swift.
 
-import WebSockets
 public import EngineIO
 import Logging
 import NIOConcurrencyHelpers
-import Synchronization
+import WebSockets
 
 /// A client in a namespace.
 ///

@@ -58,11 +58,11 @@ struct Outbox {
         let frames = frames(thread)
         if payload.readableBytes >= Self.shareThreshold {
             frames.append(header, first, UnsafeRawBufferPointer(start: nil, count: 0))
-            seal(endsFrame: false)
-            return keep((.shared(payload), true))
+            seal(endsFrame: false, thread)
+            return keep((.shared(payload), true), thread)
         }
         payload.withUnsafeReadableBytes { frames.append(header, first, $0) }
-        if frames.count >= Self.sealThreshold { seal() }
+        if frames.count >= Self.sealThreshold { seal(thread) }
     }
 
     /// Adds a frame whose payload is only lent; it is masked on the way if the header has a key.

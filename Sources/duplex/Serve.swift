@@ -1,11 +1,13 @@
 // `duplex serve`: a server to try things out with.
 
 public import ArgumentParser
+import EngineIO
 import HTTPTypes
 import Logging
 import NIOCore
 import PubSub
 import ServiceLifecycle
+import SocketIO
 import UnixSignals
 import WebSocketCore
 public import WebSockets
@@ -18,7 +20,8 @@ struct Serve: AsyncParsableCommand {
 
             / is the page. /echo sends back what it gets, and so does /echo-async, which is written in the other style. /broadcast sends \
             what anyone says to everyone on it, the sender included; /people tells how many are on it. /pubsub?topics=a,b&publish=a \
-            subscribes to topics and publishes what it gets; patterns=a/%2B,b/%23 subscribes to all that match. /health is JSON.
+            subscribes to topics and publishes what it gets; patterns=a/%2B,b/%23 subscribes to all that match. /socket.io/ serves \
+            Socket.IO: echo, join and leave a room, say something in a room. /health is JSON.
 
             SIGINT (Ctrl-C) and SIGTERM drain: no new connections, the open ones closed with 1001, for 30 seconds at most.
 
@@ -39,6 +42,8 @@ struct Serve: AsyncParsableCommand {
     @Option(help: "What moves the bytes of WebSockets: automatic (on Linux, without TLS, an epoll loop of Duplex's own) or nio.")
     var transport = WebSocketServer.Transport.automatic
     @Option(help: ArgumentHelp(CompressionArgument.help, valueName: "how")) var compression = CompressionArgument.shared
+    @Flag(help: "Keep what Socket.IO clients miss while they are away for up to two minutes (connection state recovery).")
+    var socketioRecovery = false
     @OptionGroup var logging: LogOptions
 
     func validate() throws {
@@ -90,6 +95,13 @@ struct Serve: AsyncParsableCommand {
         return configuration
     }
 
+    func makeSocketIOConfiguration() -> SocketIOConfiguration {
+        var configuration = SocketIOConfiguration(recovery: socketioRecovery ? SocketIORecovery() : nil)
+        let origins = Set(allowOrigin.compactMap(Origin.init))
+        if !origins.isEmpty { configuration.engine.cors = EngineIOCORS(origins: .these(origins), allowsCredentials: true) }
+        return configuration
+    }
+
     func addRoutes(to server: WebSocketServer) {
         let people = People()
         // Callbacks, the faster of the two styles; /echo-async is the same in the other.
@@ -100,6 +112,7 @@ struct Serve: AsyncParsableCommand {
         server.webSocket("/broadcast") { (_: WebSocket) in BroadcastHandler(people: people) }
         server.webSocket("/people") { (_: WebSocket) in PeopleHandler(people: people) }
         server.webSocket("/pubsub", upgrade: Self.decideTopics) { (_: WebSocket, handler: TopicsHandler) in handler }
+        server.mount(SocketIOExample.make(makeSocketIOConfiguration()))
         server.http { [weak server] request in Self.respond(to: request, server) }
     }
 
