@@ -192,8 +192,15 @@ let package = Package(
         ),
         .testTarget(
             name: "WebSocketCoreTests",
-            // WebSocketDeflate for the fuzz targets alone, which stand here with their corpora.
-            dependencies: ["TestSupport", "WebSocketCore", "WebSocketDeflate"],
+            // All but the first two for the fuzz targets alone, which stand here with their corpora.
+            dependencies: [
+                "TestSupport",
+                "WebSocketCore",
+                "EngineIO",
+                "WebSocketDeflate",
+                "WebSockets",
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
             swiftSettings: settings
         ),
         .testTarget(

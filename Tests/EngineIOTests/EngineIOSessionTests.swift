@@ -223,6 +223,8 @@ import WebSockets
             #expect(await bench.journal.wait(4) == ["opened", "received a", "received close", "closed: forced close"])
             let sid = try await bench.open()
             _ = try await bench.post(sid, "4b\u{1E}4close\u{1E}4late")
+            let polled = try await bench.poll(sid)
+            #expect(polled.body == "1")
             #expect(await bench.journal.wait(8).suffix(4) == ["opened", "received b", "received close", "closed: forced close"])
         }
     }

@@ -21,6 +21,8 @@ enum FuzzTarget: String, CaseIterable, Sendable {
     case inflate
     /// The negotiation of compression.
     case deflateParameters = "deflate-parameters"
+    /// What Engine.IO clients send by long-polling.
+    case engineIOPayload = "engine-io-payload"
 
     /// Tries one input.
     ///
@@ -34,6 +36,7 @@ enum FuzzTarget: String, CaseIterable, Sendable {
         case .connection: try ConnectionCheck.run(&input)
         case .inflate: try InflateCheck.run(&input)
         case .deflateParameters: try DeflateParametersCheck.run(&input)
+        case .engineIOPayload: try EngineIOPayloadCheck.run(&input)
         }
     }
 }
