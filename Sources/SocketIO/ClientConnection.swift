@@ -39,7 +39,10 @@ final class ClientConnection: EngineIOHandler, @unchecked Sendable {
 
     /// Whether any of its sockets wants to see what is sent.
     var anyoneSeesOutgoing: Bool { outgoing.load(ordering: .relaxed) }
-    func seesOutgoing() { outgoing.store(true, ordering: .relaxed) }
+    func seesOutgoing() {
+        outgoing.store(true, ordering: .relaxed)
+        server.seesOutgoing()
+    }
 
     // MARK: The session
 

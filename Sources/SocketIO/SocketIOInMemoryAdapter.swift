@@ -8,10 +8,12 @@ import WebSockets
 /// Keeps the rooms of one node; what most servers need.
 public final class SocketIOInMemoryAdapter: SocketIOAdapter {
     private struct State {
-        /// The sockets of each room.
-        var rooms: [String: Set<SocketIOSocket>] = [:]
+        /// The rooms by their names.
+        var rooms: [String: Room] = [:]
         /// The rooms of each socket that is in any.
         var memberships: [String: Set<String>] = [:]
+        /// All sockets of the namespace, once something was said to many at a time.
+        var everybody: Room?
     }
 
     private unowned let namespace: SocketIONamespace
@@ -33,18 +35,23 @@ public final class SocketIOInMemoryAdapter: SocketIOAdapter {
         let limit = server.configuration.maxRooms
         var events: [SocketIORoomEvent] = []
         let refused = state.withLockedValue { state in
-            var refused: Set<String> = []
-            var own = state.memberships[socket.id] ?? []
             // One that has left joins nothing: nobody would take it out again.
             guard socket.isIn else { return rooms }
+            state.everybody?.add(socket)
+            guard !rooms.isEmpty else { return [] }
+            var refused: Set<String> = []
+            var own = state.memberships[socket.id] ?? []
             for room in rooms where room != socket.id && !own.contains(room) {
                 guard own.count < limit else {
                     refused.insert(room)
                     continue
                 }
                 own.insert(room)
-                if state.rooms[room] == nil { events.append(.create(room: room)) }
-                state.rooms[room, default: []].insert(socket)
+                if state.rooms[room] == nil {
+                    state.rooms[room] = Room()
+                    events.append(.create(room: room))
+                }
+                state.rooms[room]?.add(socket)
                 events.append(.join(room: room, id: socket.id))
             }
             if !own.isEmpty { state.memberships[socket.id] = own }
@@ -67,7 +74,8 @@ public final class SocketIOInMemoryAdapter: SocketIOAdapter {
 
     public func leaveAll(_ socket: SocketIOSocket) {
         let events = state.withLockedValue { state in
-            Self.take(socket, outOf: state.memberships.removeValue(forKey: socket.id) ?? [], &state)
+            state.everybody?.remove(socket)
+            return Self.take(socket, outOf: state.memberships.removeValue(forKey: socket.id) ?? [], &state)
         }
         namespace.tell(events)
     }
@@ -77,11 +85,18 @@ public final class SocketIOInMemoryAdapter: SocketIOAdapter {
         for room in rooms {
             state.rooms[room]?.remove(socket)
             events.append(.leave(room: room, id: socket.id))
-            guard state.rooms[room]?.isEmpty == true else { continue }
+            guard state.rooms[room]?.members.isEmpty == true else { continue }
             state.rooms[room] = nil
             events.append(.delete(room: room))
         }
         return events
+    }
+
+    public func transportChanged(_ socket: SocketIOSocket) {
+        state.withLockedValue { state in
+            state.everybody?.transportChanged(socket)
+            for room in state.memberships[socket.id] ?? [] { state.rooms[room]?.transportChanged(socket) }
+        }
     }
 
     public func rooms(of id: String) -> Set<String> {
@@ -89,9 +104,7 @@ public final class SocketIOInMemoryAdapter: SocketIOAdapter {
         return (state.withLockedValue { $0.memberships[id] } ?? []).union([id])
     }
 
-    public var allRooms: [String: Int] { state.withLockedValue { $0.rooms.mapValues(\.count) } }
-
-    public func transportChanged(_ socket: SocketIOSocket) {}
+    public var allRooms: [String: Int] { state.withLockedValue { $0.rooms.mapValues(\.members.count) } }
 
     // MARK: Who is meant
 
@@ -111,7 +124,7 @@ public final class SocketIOInMemoryAdapter: SocketIOAdapter {
 
     /// A room's sockets; each socket is the only one in the room of its id.
     private static func members(of room: String, _ namespace: SocketIONamespace, _ state: State) -> [SocketIOSocket] {
-        if let room = state.rooms[room] { return Array(room) }
+        if let room = state.rooms[room] { return Array(room.members) }
         return namespace.socket(room).map { [$0] } ?? []
     }
 
@@ -126,7 +139,46 @@ public final class SocketIOInMemoryAdapter: SocketIOAdapter {
             return server.configuration.logger.error("a broadcast is not sent: \(error)", metadata: ["namespace": "\(namespace.name)"])
         }
         let prepared = messages.map { EngineIOPreparedMessage($0.compressed(options.compression)) }
-        for socket in sockets(options) { socket.send(prepared, packet, options) }
+        if prepared.count == 1, let room = beginSending(options) {
+            send(prepared[0], room, options)
+        } else {
+            for socket in sockets(options) { socket.send(prepared, packet, options) }
+        }
+    }
+
+    /// The room that is meant, if its sockets can be told as a group: all of them, or all but one.
+    private func beginSending(_ options: SocketIOBroadcastOptions) -> Room? {
+        guard options.rooms.count <= 1, options.except.count <= 1, !options.isVolatile, !server.anyoneSeesOutgoing else { return nil }
+        return state.withLockedValue { state in
+            // A room may have the name of what is excepted.
+            if let except = options.except.first, state.rooms[except] != nil { return nil }
+            guard let room = room(options.rooms.first, &state), room.isGroup else { return nil }
+            room.sending += 1
+            return room
+        }
+    }
+
+    private func room(_ name: String?, _ state: inout State) -> Room? {
+        if let name {
+            state.rooms[name]?.becomeGroup()
+            return state.rooms[name]
+        }
+        if state.everybody == nil, namespace.socketCount >= Room.groupThreshold {
+            let room = Room()
+            for socket in namespace.localSockets where socket.isIn { room.add(socket) }
+            room.becomeGroup()
+            state.everybody = room
+        }
+        return state.everybody
+    }
+
+    private func send(_ prepared: EngineIOPreparedMessage, _ room: Room, _ options: SocketIOBroadcastOptions) {
+        let except = options.except.first.flatMap { namespace.socket($0) }
+        // Nobody is told under the lock: who is told may leave.
+        let others = state.withLockedValue { _ in room.others }
+        room.group?.send(prepared, except: except?.client.session)
+        for socket in others where socket !== except { socket.client.session.send(prepared) }
+        state.withLockedValue { _ in room.endSending() }
     }
 
     public func broadcast(

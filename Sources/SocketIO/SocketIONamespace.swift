@@ -101,8 +101,8 @@ public final class SocketIONamespace: Sendable {
             return (state.onConnection, state.onConnectionAsync)
         }
         guard socket.state.withLockedValue({ $0.connect() }) else { return state.withLockedValue { _ = $0.sockets.removeValue(forKey: socket.id) } }
+        _ = adapter.join(socket, rooms: recovered?.session.rooms ?? [])
         if let recovered {
-            _ = adapter.join(socket, rooms: recovered.session.rooms)
             for event in recovered.missed { socket.send(SocketIOPacket(namespace: name, content: .event(event, id: nil))) }
         }
         var answer: SocketIOObject = ["sid": .string(socket.id)]

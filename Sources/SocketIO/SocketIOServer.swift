@@ -30,6 +30,11 @@ public final class SocketIOServer: SocketIOTarget, Sendable {
     let timers = WheelTimers<Timeout>()
     private let state = NIOLockedValueBox(State())
 
+    private let outgoing = Atomic<Bool>(false)
+    /// Whether any socket wants to see what is sent.
+    var anyoneSeesOutgoing: Bool { outgoing.load(ordering: .relaxed) }
+    func seesOutgoing() { outgoing.store(true, ordering: .relaxed) }
+
     /// Makes a server; mount it on a `WebSocketServer`.
     public init(configuration: SocketIOConfiguration = SocketIOConfiguration()) {
         self.configuration = configuration

@@ -40,19 +40,19 @@ final class ThreadTopics {
         distribute()
         let change = table.add(membership, to: filter, policy: policy)
         if change != .none { mailbox.subscriptions.add(1, ordering: .relaxed) }
-        if change == .channel { broker.interest?.add(filter) }
+        if change == .channel && !filter.isGroup { broker.interest?.add(filter) }
     }
 
     func remove(_ membership: Membership<WebSocket>, from filter: TopicFilter) {
         distribute()
         let change = table.remove(membership, from: filter)
         if change != .none { mailbox.subscriptions.subtract(1, ordering: .relaxed) }
-        if change == .channel { broker.interest?.remove(filter) }
+        if change == .channel && !filter.isGroup { broker.interest?.remove(filter) }
     }
 
     func removeAll(_ membership: Membership<WebSocket>) {
         mailbox.subscriptions.subtract(membership.count, ordering: .relaxed)
-        for filter in table.removeAll(membership) { broker.interest?.remove(filter) }
+        for filter in table.removeAll(membership) where !filter.isGroup { broker.interest?.remove(filter) }
     }
 
     func subscriberCount(of topic: String) -> Int {

@@ -66,7 +66,8 @@ final class TopicBroker: Sendable {
         deliver(Delivery(topic: publication.topic, key: publication.key, prepared: PreparedMessage(message), except: nil))
     }
 
-    private func deliver(_ delivery: Delivery) {
+    /// Delivers to the subscribers on this node.
+    func deliver(_ delivery: Delivery) {
         var here: ThreadTopics?
         for thread in threads.withLockedValue({ $0 }) {
             guard let topics = thread.topics else { continue }

@@ -66,7 +66,7 @@ extension WebSocket {
     public func unsubscribe(matching pattern: TopicPattern) { unsubscribe(.pattern(pattern)) }
 
     /// The topics and patterns that this connection has subscribed to, in no order.
-    public var subscriptions: [TopicFilter] { topics.load()?.wishes.withLock { $0.map { Array($0.keys) } } ?? [] }
+    public var subscriptions: [TopicFilter] { topics.load()?.wishes.withLock { $0.map { $0.keys.filter { !$0.isGroup } } } ?? [] }
 
     /// Sends a message to a topic's subscribers, without this connection unless `includingSelf`; see `WebSocketServer.publish`.
     public func publish(_ message: Message, to topic: String, key: String? = nil, includingSelf: Bool = false) {
@@ -85,6 +85,19 @@ extension WebSocket {
             wishes?[filter] = wish
         }
         change(filter)
+    }
+
+    /// Joins a group; no limit of topics concerns it, as a group is no client's idea.
+    func join(_ group: TopicFilter) {
+        let topics = topics.load() ?? topics.storeIfNil(Subscriptions(self))
+        topics.wishes.withLock { $0?[group] = Subscriptions.Wish(policy: .close) }
+        thread.topics?.mailbox.post(waking: thread) { self.reconcile(group) }
+    }
+
+    /// Leaves a group.
+    func quit(_ group: TopicFilter) {
+        topics.load()?.wishes.withLock { wishes in _ = wishes?.removeValue(forKey: group) }
+        thread.topics?.mailbox.post(waking: thread) { self.reconcile(group) }
     }
 
     private func unsubscribe(_ filter: TopicFilter) {
