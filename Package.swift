@@ -148,8 +148,14 @@ let package = Package(
         ),
         .testTarget(
             name: "WebSocketCoreTests",
-            // WebSocketDeflate for the fuzz targets alone, which stand here with their corpora.
-            dependencies: ["TestSupport", "WebSocketCore", "WebSocketDeflate"],
+            // SocketIO, WebSocketDeflate and NIOCore for the fuzz targets alone, which stand here with their corpora.
+            dependencies: [
+                "SocketIO",
+                "TestSupport",
+                "WebSocketCore",
+                "WebSocketDeflate",
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
             swiftSettings: settings
         ),
         .testTarget(

@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// Fuzzing of WebSocketCore and WebSocketDeflate. A package of its own, so that the library's users and its main build never see it; Scripts/fuzz builds it
+// Fuzzing of WebSocketCore, WebSocketDeflate and SocketIO. A package of its own, so that the library's users and its main build never see it; Scripts/fuzz builds it
 // with the sanitizers and links libFuzzer.
 let package = Package(
     name: "fuzz",
@@ -9,14 +9,17 @@ let package = Package(
     dependencies: [
         .package(name: "duplex", path: ".."),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
     ],
     targets: [
         .executableTarget(
             name: "Fuzz",
             dependencies: [
+                .product(name: "SocketIO", package: "duplex"),
                 .product(name: "WebSocketCore", package: "duplex"),
                 .product(name: "WebSocketDeflate", package: "duplex"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "NIOCore", package: "swift-nio"),
             ],
             swiftSettings: [
                 .enableUpcomingFeature("ExistentialAny"),

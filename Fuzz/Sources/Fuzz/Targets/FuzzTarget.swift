@@ -21,6 +21,12 @@ enum FuzzTarget: String, CaseIterable, Sendable {
     case inflate
     /// The negotiation of compression.
     case deflateParameters = "deflate-parameters"
+    /// Socket.IO's packets in the default format.
+    case packets
+    /// JSON, into Socket.IO's values.
+    case json
+    /// MessagePack, values and packets.
+    case msgpack
 
     /// Tries one input.
     ///
@@ -34,6 +40,9 @@ enum FuzzTarget: String, CaseIterable, Sendable {
         case .connection: try ConnectionCheck.run(&input)
         case .inflate: try InflateCheck.run(&input)
         case .deflateParameters: try DeflateParametersCheck.run(&input)
+        case .packets: try SocketIOCheck.runPackets(&input)
+        case .json: try SocketIOCheck.runJSON(&input)
+        case .msgpack: try SocketIOCheck.runMessagePack(&input)
         }
     }
 }
