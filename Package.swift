@@ -184,8 +184,13 @@ let package = Package(
         .testTarget(
             name: "SocketIOTests",
             dependencies: [
+                "EngineIO",
                 "SocketIO",
                 "TestSupport",
+                "WebSocketCore",
+                "WebSockets",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOCore", package: "swift-nio"),
             ],
             swiftSettings: settings
@@ -197,6 +202,7 @@ let package = Package(
                 "TestSupport",
                 "WebSocketCore",
                 "EngineIO",
+                "SocketIO",
                 "WebSocketDeflate",
                 "WebSockets",
                 .product(name: "NIOCore", package: "swift-nio"),

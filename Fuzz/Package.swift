@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// Fuzzing of WebSocketCore, WebSocketDeflate and EngineIO's payloads. A package of its own, so that the library's users and its main build never see it; Scripts/fuzz builds it
+// Fuzzing of WebSocketCore, WebSocketDeflate, EngineIO's payloads and SocketIO. A package of its own, so that the library's users and its main build never see it; Scripts/fuzz builds it
 // with the sanitizers and links libFuzzer.
 let package = Package(
     name: "fuzz",
@@ -16,6 +16,7 @@ let package = Package(
             name: "Fuzz",
             dependencies: [
                 .product(name: "EngineIO", package: "duplex"),
+                .product(name: "SocketIO", package: "duplex"),
                 .product(name: "WebSocketCore", package: "duplex"),
                 .product(name: "WebSocketDeflate", package: "duplex"),
                 .product(name: "WebSockets", package: "duplex"),

@@ -8,8 +8,7 @@
 //   strings.
 // - A timestamp (extension -1; extension 0 of 8 bytes from older encoders) is the text of the date, as it would be in JSON.
 // - Extension 0 otherwise is an older encoder's `ArrayBuffer`, bytes; of one byte in the fixed form it is `undefined`, null. Extension 1
-//   is an
-//   older encoder's `BigInt`, its digits as text.
+//   is an older encoder's `BigInt`, its digits as text.
 // - Any other extension is an array of its number and its bytes, as with notepack.io.
 
 import NIOCore

@@ -21,7 +21,9 @@ extension SocketIOPacket {
     private static func validateName(_ name: SocketIOValue?) throws(SocketIOUsageError) {
         switch name {
         case .string(let name): if isReserved(name) { throw SocketIOUsageError(.reservedEventName, name) }
-        case .int, .double: break
+        case .int: break
+        // JSON has no way to write other doubles.
+        case .double(let number) where number.isFinite: break
         default: throw SocketIOUsageError(.invalidEventName)
         }
     }
@@ -63,7 +65,9 @@ extension SocketIOPacket.Content {
     private static func checkName(_ name: SocketIOValue?, at offset: Int?) throws(SocketIOParseError) {
         switch name {
         case .string(let name): if SocketIOPacket.isReserved(name) { throw SocketIOParseError(.reservedEventName, at: offset, name) }
-        case .int, .double: break
+        case .int: break
+        // `1e999` is a number for JavaScript; as a name it would be sent on as null.
+        case .double(let number) where number.isFinite: break
         case nil: throw SocketIOParseError(.invalidPayload, at: offset, "an event without a name")
         case .some(let name): throw SocketIOParseError(.invalidEventName, at: offset, name.kindName)
         }

@@ -3,6 +3,8 @@
 import NIOCore
 import SocketIO
 import Testing
+import WebSocketCore
+import WebSockets
 
 @Suite struct JSONPacketDecoderTests {
     private func decode(_ messages: Message..., limits: SocketIOParserLimits = .init()) throws(SocketIOParseError)
@@ -113,7 +115,7 @@ import Testing
         (#"2["disconnect","123"]"#, .reservedEventName),
         (#"2["disconnecting"]"#, .reservedEventName), (#"2["newListener"]"#, .reservedEventName),
         (#"2["removeListener"]"#, .reservedEventName),
-        (#"2["\u0063onnect"]"#, .reservedEventName), ("2[[]]", .invalidEventName),
+        (#"2["\u0063onnect"]"#, .reservedEventName), ("2[[]]", .invalidEventName), ("2[1e999]", .invalidEventName),
         (#"51-[{"_placeholder":true,"num":0}]"#, .invalidEventName),
         ("2[]", .invalidPayload), ("2", .invalidPayload), ("2{}", .invalidPayload), ("2/admin,{}", .invalidPayload),
         ("212", .invalidPayload),

@@ -66,7 +66,7 @@ import Testing
         #expect(error(.event("a", id: -1)) == .invalidID && error(.event("a", id: SocketIOPacket.maxID + 1)) == .invalidID)
         #expect(error(.init(content: .ack([], id: -1))) == .invalidID && error(.init(content: .ack([], id: .max))) == .invalidID)
         #expect(error(.init(content: .event([], id: nil))) == .invalidEventName)
-        for name in [nil, true, [], [:], .binary(ByteBuffer())] as [SocketIOValue] {
+        for name in [nil, true, [], [:], .binary(ByteBuffer()), .double(.nan), .double(.infinity)] as [SocketIOValue] {
             #expect(error(.init(content: .event([name], id: nil))) == .invalidEventName)
         }
         for name in ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"] {

@@ -3,6 +3,8 @@
 import NIOCore
 import TestSupport
 import Testing
+import WebSocketCore
+import WebSockets
 
 @testable import SocketIO
 

@@ -23,6 +23,12 @@ enum FuzzTarget: String, CaseIterable, Sendable {
     case deflateParameters = "deflate-parameters"
     /// What Engine.IO clients send by long-polling.
     case engineIOPayload = "engine-io-payload"
+    /// Socket.IO's packets in the default format.
+    case packets
+    /// JSON, into Socket.IO's values.
+    case json
+    /// MessagePack, values and packets.
+    case msgpack
 
     /// Tries one input.
     ///
@@ -37,6 +43,9 @@ enum FuzzTarget: String, CaseIterable, Sendable {
         case .inflate: try InflateCheck.run(&input)
         case .deflateParameters: try DeflateParametersCheck.run(&input)
         case .engineIOPayload: try EngineIOPayloadCheck.run(&input)
+        case .packets: try SocketIOCheck.runPackets(&input)
+        case .json: try SocketIOCheck.runJSON(&input)
+        case .msgpack: try SocketIOCheck.runMessagePack(&input)
         }
     }
 }
