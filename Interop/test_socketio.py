@@ -239,10 +239,10 @@ class Tab:
         )
 
     def until(self, name, *arguments):
-        """Waits until it has heard this, and forgets all up to it; returns the whole event."""
+        """Waits until it has heard this, whatever arguments follow, and forgets all up to it; returns the whole event."""
         return self.page.evaluate(
             """async ([name, wanted]) => {
-                const fits = ([first, ...rest]) => first === name && (!wanted.length || JSON.stringify(rest) === JSON.stringify(wanted));
+                const fits = ([first, ...rest]) => first === name && wanted.every((value, index) => rest[index] === value);
                 await seen(() => heard.some(fits));
                 const index = heard.findIndex(fits);
                 const [event] = heard.splice(0, index + 1).slice(-1);
