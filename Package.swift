@@ -184,9 +184,15 @@ let package = Package(
         .testTarget(
             name: "SocketIOTests",
             dependencies: [
+                "EngineIO",
                 "SocketIO",
                 "TestSupport",
+                "WebSocketCore",
+                "WebSockets",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
             ],
             swiftSettings: settings
         ),
