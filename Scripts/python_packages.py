@@ -19,8 +19,15 @@ def installed(home=HOME, requirements=REQUIREMENTS):
     return python if stamp.exists() and stamp.read_text() == fingerprint(requirements) and python.exists() else None
 
 
+def alone(requirements):
+    """Beside X.txt there may be X-alone.txt: packages that are installed without those that they ask for."""
+    path = requirements.with_name(f"{requirements.stem}-alone.txt")
+    return path if path.exists() else None
+
+
 def fingerprint(requirements):
-    return hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
+    files = [requirements, alone(requirements)]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files if file) + sys.version.encode()).hexdigest()
 
 
 def install(home=HOME, requirements=REQUIREMENTS):
@@ -32,8 +39,12 @@ def install(home=HOME, requirements=REQUIREMENTS):
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
     log = home / "setup.log"
+    pip = ["pip", "install", "--disable-pip-version-check"]
+    steps = [["venv", home], [*pip, "--requirement", requirements]]
+    if lonely := alone(requirements):
+        steps.append([*pip, "--no-deps", "--requirement", lonely])
     with open(log, "wb") as output:
-        for step in (["venv", home], ["pip", "install", "--disable-pip-version-check", "--requirement", requirements]):
+        for step in steps:
             interpreter = sys.executable if step[0] == "venv" else python
             if subprocess.run([interpreter, "-m", *map(str, step)], stdout=output, stderr=output).returncode != 0:
                 raise Trouble(f"`python -m {' '.join(map(str, step))}` failed: {last_line(log)} (all of it: {log})")

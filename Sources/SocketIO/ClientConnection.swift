@@ -201,7 +201,8 @@ final class ClientConnection: EngineIOHandler, @unchecked Sendable {
 
     /// Has all sockets leave, and closes the connection.
     func disconnectAll() {
-        for socket in state.withLockedValue({ $0.sockets }) { socket.leave(.serverNamespaceDisconnect) }
+        // Told first, so that the client does not take it for a lost connection and come back.
+        for socket in state.withLockedValue({ $0.sockets }) { socket.disconnect() }
         session.close()
     }
 }

@@ -8,7 +8,8 @@ enum EventHandler: Sendable {
     case async(@Sendable (SocketIOSocket, SocketIOEvent) async throws -> Void)
 }
 
-/// Handlers by the events' names, in the order in which they were added; programs have few, and most sockets the same.
+/// Handlers by the events' names, in the order in which they were added, those of every event first; programs have few, and most sockets the
+/// same.
 struct EventHandlers: Sendable {
     private struct Entry: Sendable {
         /// Nil for every event.
@@ -23,7 +24,9 @@ struct EventHandlers: Sendable {
     var isEmpty: Bool { entries.isEmpty }
 
     mutating func add(_ name: String?, _ handler: EventHandler, once: Bool = false) {
-        entries.append(Entry(name: name, handler: handler, isOnce: once))
+        // What sees every event sees it before the rest, whenever it was added.
+        let place = name == nil ? entries.firstIndex { $0.name != nil } : nil
+        entries.insert(Entry(name: name, handler: handler, isOnce: once), at: place ?? entries.endIndex)
         if once { onceCount += 1 }
     }
 

@@ -80,6 +80,8 @@ extension SocketIOSocket {
                     timer.take()?.cancel()
                     continuation.resume(with: result.mapError { $0.isCancelled ? CancellationError() as any Error : $0 })
                 }
+                // A task that was cancelled before has had its `onCancel` called when there was nothing to end yet.
+                if Task.isCancelled { return answer(id, .failure(SocketIOAckError(.cancelled))) }
                 guard let timeout else { return }
                 timer.put(server.timers.call(after: timeout) { self.answer(id, .failure(SocketIOAckError(.timeout))) })
             }

@@ -15,7 +15,8 @@ extension SocketIOSocket {
         if let event, SocketIOPacket.isReserved(event) {
             logger.error("\"\(event)\" is reserved, and no client sends it: use onDisconnect and its like instead of on(\"\(event)\")")
         }
-        state.withLockedValue { $0.handlers.add(event, handler, once: once) }
+        // One that has left hears nothing any more, and has forgotten its handlers.
+        state.withLockedValue { if $0.phase != .disconnected { $0.handlers.add(event, handler, once: once) } }
     }
 
     /// Removes the handlers of an event that were added to this socket.
@@ -170,11 +171,22 @@ extension SocketIOSocket {
             return state.rare?.acks ?? [:]
         }
         for answer in acks.values { answer(.failure(SocketIOAckError(.disconnected))) }
-        guard let observers = rare?.onDisconnect, !observers.isEmpty else { return }
-        if state.withLockedValue({ $0.queue.isIdle }) {
-            for observer in observers { observer(reason) }
-        } else {
-            enqueue { for observer in observers { observer(reason) } }
+        let end: @Sendable () -> Void = {
+            for observer in rare?.onDisconnect ?? [] { observer(reason) }
+            self.forget()
         }
+        if state.withLockedValue({ $0.queue.isIdle }) { end() } else { enqueue(end) }
+    }
+
+    /// Forgets all closures: most of them hold the socket that holds them.
+    private func forget() {
+        let forgotten = state.withLockedValue { state in
+            let forgotten = (state.handlers, state.rare)
+            state.handlers = EventHandlers()
+            state.rare = state.rare?.data.map { Rare(data: $0) }
+            return forgotten
+        }
+        // Freed here, and not under the lock: what the closures hold may ask this socket something when it goes.
+        withExtendedLifetime(forgotten) {}
     }
 }

@@ -55,10 +55,7 @@ public final class SocketIOSocket: Sendable {
         id = recovered?.id ?? SecretID.make()
         privateID = namespace.server.configuration.recovery == nil ? nil : recovered?.privateID ?? SecretID.make()
         var state = State()
-        if let data = recovered?.data {
-            state.rare = Rare()
-            state.rare?.data = data
-        }
+        state.rare = recovered?.data.map { Rare(data: $0) }
         self.state = NIOLockedValueBox(state)
     }
 
@@ -78,14 +75,16 @@ public final class SocketIOSocket: Sendable {
 
     /// Keeps a value with the socket, in the place of the one before; `fetchSockets` shows it to all nodes, and recovery restores it.
     public func setData(_ value: some Codable & Sendable) {
-        withRare { $0.data = value }
+        withRare(evenIfGone: true) { $0.data = value }
     }
 
     /// The value that was kept with the socket; nil if there is none, or it is of another type.
     public func data<T: Codable & Sendable>(as type: T.Type = T.self) -> T? { state.withLockedValue { $0.rare?.data as? T } }
 
-    func withRare(_ body: (inout Rare) -> Void) {
+    /// - Parameter evenIfGone: whether it is done to a socket that has left, too: closures would be kept for nothing.
+    func withRare(evenIfGone: Bool = false, _ body: (inout Rare) -> Void) {
         state.withLockedValue { state in
+            guard evenIfGone || state.phase != .disconnected else { return }
             var rare = state.rare ?? Rare()
             state.rare = nil
             body(&rare)

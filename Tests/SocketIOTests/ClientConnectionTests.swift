@@ -1,0 +1,211 @@
+// A client's connection and the namespaces on it: ClientConnection.swift, SocketIONamespace.swift, SocketIOServer.swift.
+
+import Testing
+
+@testable import SocketIO
+
+@Suite(.serialized, .timeLimit(.minutes(1))) struct ClientConnectionTests {
+    // MARK: Joining
+
+    @Test func theAnswerIsTheID() async throws {
+        try await withSocketIO { bench in
+            let client = try await bench.open()
+            client.send("0")
+            let answer = try #require(await client.next())
+            try client.note(answer)
+            #expect(answer == #"0{"sid":"\#(client.id)"}"#)
+            #expect(try bench.socket(client).isConnected)
+        }
+    }
+
+    @Test(arguments: [#"2["echo",1]"#, "1", "31[]", #"2/,["echo"]"#]) func aPacketBeforeConnectCloses(packet: String) async throws {
+        try await withSocketIO { bench in
+            let client = try await bench.open()
+            client.send(packet)
+            #expect(await client.next() == "closed")
+        }
+    }
+
+    @Test func aSecondConnectCloses() async throws {
+        try await withSocketIO { bench in
+            let client = try await bench.join()
+            client.send("0")
+            #expect(await client.next() == "closed")
+        }
+    }
+
+    @Test func whatALateClientSendsToANamespaceThatItHasLeftIsForgiven() async throws {
+        try await withSocketIO { bench in
+            let client = try await bench.join()
+            client.send("1", #"21["echo",1]"#, "1")
+            try await client.join()
+            await client.expectSilence()
+        }
+    }
+
+    @Test func namespacesAreLimited() async throws {
+        try await withSocketIO {
+            $0.maxNamespaces = 2
+        } prepare: { io, _ in
+            _ = (io.of("/a"), io.of("/b"))
+        } _: { bench in
+            let client = try await bench.join()
+            try await client.join("/a")
+            client.send("0/b,")
+            #expect(await client.next() == #"4/b,{"message":"too many namespaces"}"#)
+            client.send("1/a,")
+            try await client.join("/b")
+            await client.expectSilence()
+        }
+    }
+
+    // MARK: Who is let in
+
+    @Test func aMiddlewareRefusesWithDataAndTheConnectionStays() async throws {
+        try await withSocketIO { _ in
+        } prepare: { io, _ in
+            io.of("/closed").use { _ in throw SocketIOError("not you", data: ["code": 7]) }
+            io.of("/broken").use { _ in throw CancellationError() }
+        } _: { bench in
+            let client = try await bench.join()
+            client.send("0/closed,")
+            #expect(await client.next() == #"4/closed,{"message":"not you","data":{"code":7}}"#)
+            client.send("0/broken,")
+            #expect(await client.next() == #"4/broken,{"message":"internal server error"}"#)
+            await client.expectSilence()
+            #expect(bench.io.of("/closed").socketCount == 0)
+            #expect(bench.log.lines.contains { $0.hasPrefix("a middleware threw") })
+        }
+    }
+
+    private struct Token: Decodable { let token: String }
+    private struct User: Codable, Sendable, Equatable { let name: String }
+
+    @Test func middlewaresAreAskedInOrderAndKeepWhatTheyFind() async throws {
+        try await withSocketIO { _ in
+        } prepare: { io, notes in
+            io.use { socket in
+                let auth: Token = try socket.handshake.auth()
+                await Task.yield()
+                socket.setData(User(name: auth.token.uppercased()))
+                notes.add("first")
+            }
+            io.use { _ in notes.add("second") }
+            io.onConnection { socket in notes.add("joined: \(socket.data(as: User.self)?.name ?? "nobody")") }
+        } _: { bench in
+            let client = try await bench.join(auth: #"{"token":"ada"}"#)
+            #expect(await bench.notes.wait(3) == ["first", "second", "joined: ADA"])
+            let other = try await bench.open()
+            other.send(#"0{"token":1}"#)
+            #expect(await other.next()?.hasPrefix(#"4{"message":"at token: "#) == true)
+            await client.expectSilence()
+        }
+    }
+
+    // MARK: Namespaces that are made
+
+    @Test func aNamespaceIsMadeForAClient() async throws {
+        try await withSocketIO {
+            $0.cleanupEmptyChildNamespaces = true
+        } prepare: { io, notes in
+            io.onNewNamespace { notes.add("new \($0.name)") }
+            io.of(matching: /\/room-\d+/).onConnection { socket in
+                notes.add("joined \(socket.namespace.name)")
+                socket.on("name") { socket.namespace.name }
+            }
+            io.of { name, auth, _ in name == "/asked" && auth["let me in"] == true }.onConnection { _ in notes.add("asked") }
+        } _: { bench in
+            let client = try await bench.join("/room-1")
+            client.send(#"2/room-1,1["name"]"#)
+            #expect(await client.next() == #"3/room-1,1["/room-1"]"#)
+            for refused in ["/room-", "/xroom-1", "/room-1x", "/asked"] {
+                client.send("0\(refused),")
+                #expect(await client.next() == #"4\#(refused),{"message":"Invalid namespace"}"#)
+            }
+            try await client.join("/asked", auth: #"{"let me in":true}"#)
+            #expect(await bench.notes.wait(4) == ["new /room-1", "joined /room-1", "new /asked", "asked"])
+            client.send("1/room-1,")
+            try await client.join()
+            #expect(bench.io.existingNamespace("/room-1") == nil)
+            #expect(bench.io.existingNamespace("/asked") != nil)
+        }
+    }
+
+    // MARK: The end
+
+    @Test func aClientThatLeavesIsToldNothing() async throws {
+        try await withSocketIO { _ in
+        } prepare: { io, notes in
+            io.onConnection { socket in
+                socket.join("room")
+                socket.onDisconnecting { notes.add("\($0), in \(socket.rooms.count - 1) room") }
+                socket.onDisconnect { notes.add("\($0), in \(socket.rooms.count) rooms") }
+            }
+        } _: { bench in
+            let client = try await bench.join()
+            client.send("1")
+            #expect(await bench.notes.wait(2) == ["client namespace disconnect, in 1 room", "client namespace disconnect, in 0 rooms"])
+            try await client.join()
+            client.close()
+            #expect(await bench.notes.wait(4).last == "transport close, in 0 rooms")
+            let rude = try await bench.join()
+            rude.send("abc")
+            #expect(await bench.notes.wait(6).last == "parse error, in 0 rooms")
+            #expect(bench.io.main.socketCount == 0)
+        }
+    }
+
+    @Test func aServerDisconnectsASocketOrItsConnection() async throws {
+        try await withSocketIO { _ in
+        } prepare: { io, notes in
+            _ = io.of("/a")
+            io.onConnection { socket in socket.onDisconnect { notes.add("\($0)") } }
+        } _: { bench in
+            let client = try await bench.join()
+            try await client.join("/a")
+            try bench.socket(client, "/a").disconnect()
+            #expect(await client.next() == "1/a,")
+            await client.expectSilence()
+            try await client.join("/a")
+            bench.io.main.localSockets.first?.disconnect(closingConnection: true)
+            #expect(await client.next() == "1")
+            #expect(await client.next() == "1/a,")
+            #expect(await client.next() == "closed")
+            #expect(await bench.notes.wait(1) == ["server namespace disconnect"])
+        }
+    }
+
+    @Test func aServerThatEndsDisconnectsEverybody() async throws {
+        try await withSocketIO { _ in
+        } prepare: { io, notes in
+            io.onConnection { socket in socket.onDisconnect { notes.add("\($0)") } }
+        } _: { bench in
+            let client = try await bench.join()
+            bench.io.close()
+            #expect(await client.next() == "closed")
+            #expect(await bench.notes.wait(1) == ["server shutting down"])
+        }
+    }
+
+    // Most handlers hold the socket that holds them.
+    @Test func aSocketThatHasLeftIsFreed() async throws {
+        try await withSocketIO { _ in
+        } prepare: { io, notes in
+            io.onConnection { socket in
+                socket.on("a") { (text: String) in socket.emit("b", text) }
+                socket.onAny { _ in _ = socket.id }
+                socket.use { _ in _ = socket.id }
+                socket.onDisconnect { _ in notes.add("gone \(socket.isConnected)") }
+            }
+        } _: { bench in
+            let client = try await bench.join()
+            weak var socket = try bench.socket(client)
+            #expect(socket != nil)
+            client.send("1")
+            await bench.notes.wait(1)
+            // The answer comes when nothing of the packet before is under way any more.
+            try await client.join()
+            #expect(socket == nil)
+        }
+    }
+}

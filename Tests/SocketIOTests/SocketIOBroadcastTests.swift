@@ -1,0 +1,134 @@
+// Rooms and what is said to them: SocketIOBroadcast.swift, SocketIOInMemoryAdapter.swift.
+
+import NIOCore
+import Testing
+
+@testable import SocketIO
+
+@Suite(.serialized, .timeLimit(.minutes(1))) struct SocketIOBroadcastTests {
+    /// Three clients; the first is in `a`, the second in `a` and `b`, the third in `b`.
+    private func run(_ body: (SocketIOBench, [TestClient], [SocketIOSocket]) async throws -> Void) async throws {
+        try await withSocketIO { bench in
+            var clients: [TestClient] = []
+            for _ in 0..<3 { clients.append(try await bench.join()) }
+            let sockets = try clients.map { try bench.socket($0) }
+            sockets[0].join("a")
+            sockets[1].join("a", "b")
+            sockets[2].join("b")
+            try await body(bench, clients, sockets)
+        }
+    }
+
+    private func expect(_ heard: [[Int]], _ clients: [TestClient], _ location: SourceLocation = #_sourceLocation) async {
+        for (client, numbers) in zip(clients, heard) {
+            for number in numbers { #expect(await client.next() == #"2["e",\#(number)]"#, sourceLocation: location) }
+            await client.expectSilence(location)
+        }
+    }
+
+    @Test func reachesWhoIsMeant() async throws {
+        try await run { bench, clients, sockets in
+            let io = bench.io
+            io.emit("e", 1)
+            io.to("a").emit("e", 2)
+            io.to("a").to("b").emit("e", 3)
+            io.in("a", "b").except("b").emit("e", 4)
+            io.except("a").emit("e", 5)
+            io.to("nobody").emit("e", 6)
+            io.to(sockets[2].id).emit("e", 7)
+            io.to("a").except(sockets[0].id).emit("e", 8)
+            io.local.volatile.compress(false).emit("e", 9)
+            await expect([[1, 2, 3, 4, 9], [1, 2, 3, 8, 9], [1, 3, 5, 7, 9]], clients)
+        }
+    }
+
+    @Test func aSocketReachesTheOthers() async throws {
+        try await run { _, clients, sockets in
+            sockets[0].broadcast.emit("e", 1)
+            sockets[0].to("a").emit("e", 2)
+            sockets[0].to("b").emit("e", 3)
+            sockets[0].except("b").emit("e", 4)
+            sockets[0].to(sockets[2].id).emit("e", 5)
+            sockets[0].leave("a")
+            sockets[1].to("a").emit("e", 6)
+            await expect([[], [1, 2, 3], [1, 3, 5]], clients)
+        }
+    }
+
+    @Test func binaryReachesAll() async throws {
+        try await run { bench, clients, _ in
+            bench.io.to("a", "b").emit("e", arguments: [.binary(ByteBuffer(bytes: [1])), .binary(ByteBuffer())])
+            for client in clients {
+                #expect(await client.next() == #"52-["e",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]"#)
+                #expect(await client.next() == "[1]")
+                #expect(await client.next() == "[]")
+                await client.expectSilence()
+            }
+        }
+    }
+
+    @Test func collectsTheAnswersOfAll() async throws {
+        try await run { bench, clients, _ in
+            let io = bench.io
+            async let answers = io.to("a").emitWithAck("ask", 1)
+            for (index, client) in clients.prefix(2).enumerated() {
+                #expect(await client.next() == #"20["ask",1]"#)
+                client.send("30[\(index)]")
+                await client.expectSilence()
+            }
+            #expect(try await answers == [[0], [1]])
+            #expect(try await io.to("nobody").emitWithAck("ask").isEmpty)
+
+            async let some = io.timeout(.milliseconds(200)).emitWithAck("ask")
+            clients[2].send(#"31["third"]"#)
+            let error = await #expect(throws: SocketIOAckError.self) { _ = try await some }
+            #expect(error?.reason == .timeout)
+        }
+    }
+
+    @Test func doesThingsToMany() async throws {
+        try await run { bench, clients, sockets in
+            let io = bench.io
+            io.in("b").socketsJoin(["c", "d"])
+            io.in("a").socketsLeave(["c"])
+            #expect(sockets[1].rooms == ["a", "b", "d", sockets[1].id])
+            #expect(sockets[2].rooms == ["b", "c", "d", sockets[2].id])
+            sockets[2].setData(["name": "Ada"])
+            let remote = try #require(try await io.in("c").fetchSockets().first)
+            #expect(remote.id == sockets[2].id)
+            #expect(remote.rooms == ["b", "c", "d", remote.id])
+            #expect(try remote.data(as: [String: String].self) == ["name": "Ada"])
+            #expect(remote.handshake["query"]?["EIO"] == "4")
+            remote.emit("e", 1)
+            await expect([[], [], [1]], clients)
+            io.in("a").disconnectSockets()
+            #expect(await clients[0].next() == "1")
+            #expect(await clients[1].next() == "1")
+            await clients[2].expectSilence()
+            #expect(io.main.adapter.allRooms == ["b": 1, "c": 1, "d": 1])
+            #expect(try await io.fetchSockets().map(\.id) == [sockets[2].id])
+        }
+    }
+
+    @Test func whatHappensToRoomsIsTold() async throws {
+        try await withSocketIO { _ in
+        } prepare: { io, notes in
+            io.main.onRoomEvent { event in
+                switch event {
+                case .create(let room): notes.add("create \(room)")
+                case .join(let room, _): notes.add("join \(room)")
+                case .leave(let room, _): notes.add("leave \(room)")
+                case .delete(let room): notes.add("delete \(room)")
+                }
+            }
+        } _: { bench in
+            let (first, second) = (try bench.socket(try await bench.join()), try bench.socket(try await bench.join()))
+            first.join("a")
+            second.join("a")
+            first.leave("a")
+            first.leave("a")
+            second.disconnect()
+            #expect(await bench.notes.wait(6) == ["create a", "join a", "join a", "leave a", "leave a", "delete a"])
+        }
+    }
+}
