@@ -2,6 +2,8 @@
 // lets through, an encoder may send.
 
 import NIOCore
+import WebSocketCore
+import WebSockets
 
 @testable import SocketIO
 
@@ -53,7 +55,7 @@ enum SocketIOCheck {
             ? SocketIOParserLimits() : SocketIOParserLimits(maxAttachments: 2, maxDepth: 3, maxNamespaceLength: 8)
         let lines = input.bytes().split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
         let messages: [Message] = lines.map { line in
-            line.first == UInt8(ascii: "b") ? .binary(ByteBuffer(bytes: line.dropFirst())) : .text(ByteBuffer(bytes: line))
+            Message(kind: line.first == UInt8(ascii: "b") ? .binary : .text, payload: ByteBuffer(bytes: line.first == UInt8(ascii: "b") ? line.dropFirst() : line))
         }
         try check(messages, SocketIOJSONParser(limits: limits))
     }
