@@ -3,6 +3,7 @@
 import NIOCore
 import SocketIO
 import Testing
+import WebSockets
 
 @Suite struct JSONPacketDecoderTests {
     private func decode(_ messages: Message..., limits: SocketIOParserLimits = .init()) throws(SocketIOParseError)
@@ -173,11 +174,11 @@ import Testing
         #expect(fault(.text("0\(longest)n,"))?.rule == .namespaceTooLong)
         #expect(fault(.text("0\(longest)n"))?.rule == .namespaceTooLong)
         #expect(fault(.text("0" + String(repeating: "/", count: 1_000_000)))?.rule == .namespaceTooLong)
-        #expect(fault(.text(ByteBuffer(bytes: [0x30, 0x2F, 0xFF, 0x2C])))?.rule == .invalidNamespace)
+        #expect(fault(.text(utf8: ByteBuffer(bytes: [0x30, 0x2F, 0xFF, 0x2C])))?.rule == .invalidNamespace)
     }
 
     @Test func refusesTextThatIsNotUTF8() {
-        #expect(fault(.text(ByteBuffer(bytes: Array("2[\"".utf8) + [0xC0, 0x80] + Array("\"]".utf8))))?.rule == .invalidJSON)
+        #expect(fault(.text(utf8: ByteBuffer(bytes: Array("2[\"".utf8) + [0xC0, 0x80] + Array("\"]".utf8))))?.rule == .invalidJSON)
     }
 
     // MARK: Messages

@@ -79,10 +79,12 @@ import Testing
             #expect(try await answers == [[0], [1]])
             #expect(try await io.to("nobody").emitWithAck("ask").isEmpty)
 
-            async let some = io.timeout(.milliseconds(200)).emitWithAck("ask")
-            clients[2].send(#"31["third"]"#)
-            let error = await #expect(throws: SocketIOAckError.self) { _ = try await some }
+            let some = Task { try await io.timeout(.milliseconds(200)).emitWithAck("ask") }
+            #expect(await clients[2].next() == #"22["ask"]"#)
+            clients[2].send(#"32["third"]"#)
+            let error = await #expect(throws: SocketIOAckError.self) { _ = try await some.value }
             #expect(error?.reason == .timeout)
+            #expect(error?.responses == [["third"]])
         }
     }
 

@@ -176,10 +176,10 @@ import Testing
             client.send(#"61-1[{"_placeholder":true,"num":0}]"#)
             client.send(binary: [9])
             #expect(try await bytes == ByteBuffer(bytes: [9]))
-            async let number = socket.emitWithAck("ask", as: Int.self)
+            let number = Task { try await socket.emitWithAck("ask", as: Int.self) }
             #expect(await client.next() == #"22["ask"]"#)
             client.send(#"32["no number"]"#)
-            await #expect(throws: SocketIOArgumentError.self) { _ = try await number }
+            await #expect(throws: SocketIOArgumentError.self) { _ = try await number.value }
             await client.expectSilence()
         }
     }
