@@ -3,6 +3,7 @@
 import NIOCore
 import SocketIO
 import Testing
+import WebSocketCore
 import WebSockets
 
 @Suite struct JSONPacketDecoderTests {
