@@ -154,6 +154,7 @@ async def test_an_unknown_namespace_is_refused_and_the_connection_stays(echo_ser
         await python.io.shutdown()
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("way", WAYS)
 async def test_python_reconnects_after_a_restart(start_server, client, way):
     server = start_server()
@@ -352,7 +353,7 @@ def test_a_page_of_another_origin_is_refused(start_server, tab):
         assert page.until("connect_error")[1] in ("xhr poll error", "websocket error")
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", ["upgrade", *(pytest.param(way, marks=pytest.mark.whole) for way in ("polling", "websocket"))])
 def test_a_cut_connection_misses_nothing_with_recovery(serve_site, tab, way):
     base = serve_site("--socketio-recovery").base
     lost, other = tab(base, transports=WAYS[way], reconnectionDelay=500, reconnectionDelayMax=500), tab(base)
@@ -375,6 +376,7 @@ def test_a_cut_connection_misses_nothing_with_recovery(serve_site, tab, way):
             assert lost.until("say")[1] == text, "in order, and once"
 
 
+@pytest.mark.whole
 def test_javascript_reconnects_after_a_restart(serve_site, tab):
     for way in WAYS:
         server = serve_site()

@@ -199,7 +199,7 @@ import Testing
             }
         } _: { bench in
             let client = try await bench.join()
-            weak var socket = try bench.socket(client)
+            weak let socket = try bench.socket(client)
             #expect(socket != nil)
             client.send("1")
             await bench.notes.wait(1)

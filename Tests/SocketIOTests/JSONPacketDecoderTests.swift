@@ -175,11 +175,11 @@ import WebSockets
         #expect(fault(.text("0\(longest)n,"))?.rule == .namespaceTooLong)
         #expect(fault(.text("0\(longest)n"))?.rule == .namespaceTooLong)
         #expect(fault(.text("0" + String(repeating: "/", count: 1_000_000)))?.rule == .namespaceTooLong)
-        #expect(fault(.text(ByteBuffer(bytes: [0x30, 0x2F, 0xFF, 0x2C])))?.rule == .invalidNamespace)
+        #expect(fault(Message(kind: .text, payload: ByteBuffer(bytes: [0x30, 0x2F, 0xFF, 0x2C])))?.rule == .invalidNamespace)
     }
 
     @Test func refusesTextThatIsNotUTF8() {
-        #expect(fault(.text(ByteBuffer(bytes: Array("2[\"".utf8) + [0xC0, 0x80] + Array("\"]".utf8))))?.rule == .invalidJSON)
+        #expect(fault(Message(kind: .text, payload: ByteBuffer(bytes: Array("2[\"".utf8) + [0xC0, 0x80] + Array("\"]".utf8))))?.rule == .invalidJSON)
     }
 
     // MARK: Messages

@@ -3,6 +3,7 @@
 import NIOCore
 import TestSupport
 import Testing
+import WebSockets
 
 @testable import SocketIO
 

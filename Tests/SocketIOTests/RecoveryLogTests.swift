@@ -16,7 +16,9 @@ import Testing
                 notes.add(socket.isRecovered ? "recovered \(socket.data(as: String.self) ?? "nothing")" : "new")
                 socket.onDisconnect { notes.add("\($0)") }
             }
-        } _: { try await body($0) }
+        } _: {
+            try await body($0)
+        }
     }
 
     /// The offset at the end of an event's packet.
@@ -71,9 +73,9 @@ import Testing
         }
     }
 
-    @Test(arguments: [#"{"pid":"AAAAAAAAAAAAAAAAAAAA","offset":"x"}"#, #"{"pid":1,"offset":2}"#, #"{"pid":"x"}"#, "{}"]) func nobodyCanGuess(
-        auth: String
-    ) async throws {
+    private static let guesses = [#"{"pid":"AAAAAAAAAAAAAAAAAAAA","offset":"x"}"#, #"{"pid":1,"offset":2}"#, #"{"pid":"x"}"#, "{}"]
+
+    @Test(arguments: guesses) func nobodyCanGuess(auth: String) async throws {
         try await run { bench in
             let client = try await bench.join()
             client.close()

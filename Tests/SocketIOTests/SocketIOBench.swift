@@ -139,11 +139,14 @@ struct SocketIOBench: Sendable {
     }
 
     /// The server's socket of a client.
-    func socket(_ client: TestClient, _ namespace: String = "/") throws -> SocketIOSocket { try #require(io.of(namespace).socket(client.id)) }
+    func socket(_ client: TestClient, _ namespace: String = "/") throws -> SocketIOSocket {
+        try #require(io.of(namespace).socket(client.id))
+    }
 
     /// The body of the answer to a request of long-polling.
     func request(_ method: String, _ query: String, body: String = "") async throws -> String {
-        let text = "\(method) /socket.io/?EIO=4&transport=polling\(query) HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+        let text =
+            "\(method) /socket.io/?EIO=4&transport=polling\(query) HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
             + "Content-Length: \(body.utf8.count)\r\n\r\n\(body)"
         let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .connect(host: "127.0.0.1", port: port) { channel in

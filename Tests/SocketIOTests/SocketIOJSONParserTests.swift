@@ -4,6 +4,8 @@ import NIOCore
 import SocketIO
 import TestSupport
 import Testing
+import WebSocketCore
+import WebSockets
 
 @Suite struct SocketIOJSONParserTests {
     private let parser = SocketIOJSONParser()

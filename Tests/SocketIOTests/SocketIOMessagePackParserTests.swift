@@ -3,7 +3,6 @@
 import NIOCore
 import TestSupport
 import Testing
-import WebSocketCore
 import WebSockets
 
 @testable import SocketIO

@@ -68,9 +68,12 @@ import Testing
             socket.on("bytes") { (bytes: ByteBuffer) in bytes.readableBytes }
         } _: { bench in
             let client = try await bench.join()
-            client.send(#"21["add",1,2]"#, #"22["add",1,2,3]"#, #"23["order",{"name":"tea","count":2},"!"]"#, #"24["order",{"name":"tea"}]"#)
+            client.send(#"21["add",1,2]"#, #"22["add",1,2,3]"#)
+            client.send(#"23["order",{"name":"tea","count":2},"!"]"#, #"24["order",{"name":"tea"}]"#)
             client.send(#"25["later","a"]"#, #"26["nothing",1]"#)
-            for answer in ["31[3]", "32[3]", #"33["2 × tea!"]"#, #"34["0 × tea"]"#, #"35[["a"]]"#, "36[]"] { #expect(await client.next() == answer) }
+            for answer in ["31[3]", "32[3]", #"33["2 × tea!"]"#, #"34["0 × tea"]"#, #"35[["a"]]"#, "36[]"] {
+                #expect(await client.next() == answer)
+            }
         }
     }
 
@@ -167,19 +170,19 @@ import Testing
         } _: { bench in
             let client = try await bench.join()
             let socket = try bench.socket(client)
-            async let answer = socket.emitWithAck("ask", 1)
+            let answer = Task { try await socket.emitWithAck("ask", 1) }
             #expect(await client.next() == #"20["ask",1]"#)
             client.send(#"30["yes",2]"#, #"30["again"]"#)
-            #expect(try await answer == ["yes", 2])
-            async let bytes = socket.emitWithAck("ask", as: ByteBuffer.self)
+            #expect(try await answer.value == ["yes", 2])
+            let bytes = Task { try await socket.emitWithAck("ask", as: ByteBuffer.self) }
             #expect(await client.next() == #"21["ask"]"#)
             client.send(#"61-1[{"_placeholder":true,"num":0}]"#)
             client.send(binary: [9])
-            #expect(try await bytes == ByteBuffer(bytes: [9]))
-            async let number = socket.emitWithAck("ask", as: Int.self)
+            #expect(try await bytes.value == ByteBuffer(bytes: [9]))
+            let number = Task { try await socket.emitWithAck("ask", as: Int.self) }
             #expect(await client.next() == #"22["ask"]"#)
             client.send(#"32["no number"]"#)
-            await #expect(throws: SocketIOArgumentError.self) { _ = try await number }
+            await #expect(throws: SocketIOArgumentError.self) { _ = try await number.value }
             await client.expectSilence()
         }
     }
@@ -239,7 +242,9 @@ import Testing
         } _: { bench in
             let client = try await bench.join()
             client.send(#"2["go"]"#)
-            for packet in [#"2["volatile",1]"#, #"2["kept",2]"#, #"2["volatile",3]"#, #"2["volatile",4]"#] { #expect(await client.next() == packet) }
+            for packet in [#"2["volatile",1]"#, #"2["kept",2]"#, #"2["volatile",3]"#, #"2["volatile",4]"#] {
+                #expect(await client.next() == packet)
+            }
 
             let opened = try await bench.request("GET", "")
             let sid = opened.drop { $0 != ":" }.dropFirst(2).prefix(20)
