@@ -9,13 +9,33 @@ typealias MakeHandler = @Sendable (WebSocket) -> any WebSocketHandler
 
 /// What a route decides of a handshake, its state hidden in the closure.
 enum RouteDecision: Sendable {
-    case accept(MakeHandler, usesInbox: Bool, subprotocol: String?, headerFields: HTTPFields, compression: Compression?)
+    case accepted(Acceptance)
     case reject(ServerResponse)
+
+    /// What is to be answered, and who handles the connection.
+    struct Acceptance: Sendable {
+        let makeHandler: MakeHandler
+        let usesInbox: Bool
+        let subprotocol: String?
+        let headerFields: HTTPFields
+        let compression: Compression?
+    }
+
+    static func accept(
+        _ makeHandler: @escaping MakeHandler, usesInbox: Bool, subprotocol: String?, headerFields: HTTPFields, compression: Compression?
+    ) -> Self {
+        .accepted(
+            Acceptance(
+                makeHandler: makeHandler, usesInbox: usesInbox, subprotocol: subprotocol, headerFields: headerFields,
+                compression: compression))
+    }
 }
 
 /// A path with `{name}`s, and what it leads to.
 struct Route: Sendable {
     private let segments: [Substring]
+    /// The path, if it stands for itself alone.
+    private let literal: String?
     let decider: Decider
 
     /// Who decides: the program, which may await something, or this library, which need not.
@@ -30,11 +50,14 @@ struct Route: Sendable {
 
     init(_ path: String, _ decider: Decider) {
         segments = path.split(separator: "/", omittingEmptySubsequences: true)
+        literal = path.utf8.contains { "{%".utf8.contains($0) } ? nil : path
         self.decider = decider
     }
 
     /// The parameters if the path fits; nil if not. A `{name}` stands for one segment that is not empty.
     func match(_ path: String) -> [String: String]? {
+        // Most paths are written as their route is.
+        if path == literal { return [:] }
         let parts = path.split(separator: "/", omittingEmptySubsequences: true)
         guard parts.count == segments.count else { return nil }
         var parameters: [String: String] = [:]
