@@ -1,8 +1,8 @@
 // The opening handshakes that nearly all clients send, recognised in the bytes: RFC 9112 §2 to §5, RFC 6455 §4.1.
 //
-// HTTP is NIO's, which takes much more than this and answers what it does not take. This takes a handshake only if it is whole and has nothing
-// unusual about it, and then sees exactly the request that NIO would (`PlainHandshakeTests` holds one against the other). What it does not take
-// has done nothing wrong: it goes to NIO, which judges.
+// HTTP is NIO's, which takes much more than this and answers what it does not take. This takes a handshake only if it is whole and has
+// nothing unusual about it, and then sees exactly the request that NIO would (`PlainHandshakeTests` holds one against the other). What it
+// does not take has done nothing wrong: it goes to NIO, which judges.
 
 import HTTPTypes
 

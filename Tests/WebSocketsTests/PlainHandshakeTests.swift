@@ -90,8 +90,8 @@ import Testing
 
     // MARK: The same as NIO
 
-    /// Every byte dropped, doubled and changed.
-    @Test(arguments: handshakes.indices) func everyByteChanged(_ index: Int) throws {
+    /// Every byte dropped, doubled and changed; not of the long first one, which takes as long as all the others.
+    @Test(arguments: [1, 2, 3]) func everyByteChanged(_ index: Int) throws {
         let bytes = Array(Self.handshakes[index].utf8)
         var taken = 0
         for position in bytes.indices {
