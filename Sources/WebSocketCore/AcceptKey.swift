@@ -24,7 +24,7 @@ public enum AcceptKey {
         // 128 bits are 21 digits of six bits, one digit whose upper two bits count, and two padding signs.
         let bytes = Array(key.utf8)
         guard bytes.count == 24, bytes[22] == UInt8(ascii: "="), bytes[23] == UInt8(ascii: "=") else { return false }
-        return bytes[..<21].allSatisfy { digits.contains($0) } && "AQgw".utf8.contains(bytes[21])
+        return bytes[..<21].allSatisfy(isDigit) && "AQgw".utf8.contains(bytes[21])
     }
 
     /// Answers a key with the `Sec-WebSocket-Accept` that belongs to it.
@@ -36,6 +36,14 @@ public enum AcceptKey {
         hash.update(data: Array(key.utf8))
         hash.update(data: Array("258EAFA5-E914-47DA-95CA-C5AB0DC85B11".utf8))
         return base64(Array(hash.finalize()))
+    }
+
+    private static func isDigit(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
+        case UInt8(ascii: "+"), UInt8(ascii: "/"): true
+        default: false
+        }
     }
 
     /// The base64 alphabet (RFC 4648 §4).

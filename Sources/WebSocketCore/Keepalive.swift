@@ -45,40 +45,67 @@ public struct Keepalive: Sendable {
         case dead
     }
 
-    private let interval: UInt64
-    private let timeout: UInt64
-    private var lastHeard: Timestamp
-    /// When the ping was sent that is not answered; `never` for none.
-    private var pingSentAt = Self.never
-    private static let never = Timestamp(nanoseconds: .max)
+    /// What all connections of a server or a client have in common, in nanoseconds.
+    package struct Terms: Sendable {
+        fileprivate let interval: UInt64
+        fileprivate let timeout: UInt64
+
+        /// Terms to ping after `interval` of silence and to give up `timeout` later.
+        package init(interval: Duration, timeout: Duration) {
+            self.interval = max(1, interval.wholeNanoseconds)
+            self.timeout = max(1, timeout.wholeNanoseconds)
+        }
+    }
+
+    /// What each connection has of its own: a server holds many of these.
+    package struct State: Sendable {
+        private var lastHeard: Timestamp
+        /// When the ping was sent that is not answered; `never` for none.
+        private var pingSentAt = Self.never
+        private static let never = Timestamp(nanoseconds: .max)
+
+        /// Nothing was heard before this moment.
+        package init(now: Timestamp) { lastHeard = now }
+
+        /// Notes that bytes arrived.
+        @inline(__always)
+        package mutating func heard(at now: Timestamp) {
+            lastHeard = now
+            pingSentAt = Self.never
+        }
+
+        /// Says what to do now; see `Keepalive.check`.
+        package mutating func check(at now: Timestamp, _ terms: Terms, isReadingPaused: Bool) -> Action {
+            if isReadingPaused { heard(at: now) }
+            if pingSentAt != Self.never {
+                let deadline = Timestamp(nanoseconds: pingSentAt.nanoseconds &+ terms.timeout)
+                return now >= deadline ? .dead : .wait(until: deadline)
+            }
+            let due = Timestamp(nanoseconds: lastHeard.nanoseconds &+ terms.interval)
+            guard now >= due else { return .wait(until: due) }
+            pingSentAt = now
+            return .ping(next: Timestamp(nanoseconds: now.nanoseconds &+ terms.timeout))
+        }
+    }
+
+    private let terms: Terms
+    private var state: State
 
     /// Makes a keepalive that pings after `interval` of silence and gives up `timeout` later.
     public init(interval: Duration, timeout: Duration, now: Timestamp) {
-        self.interval = max(1, interval.wholeNanoseconds)
-        self.timeout = max(1, timeout.wholeNanoseconds)
-        self.lastHeard = now
+        terms = Terms(interval: interval, timeout: timeout)
+        state = State(now: now)
     }
 
     /// Notes that bytes arrived.
     @inline(__always)
-    public mutating func heard(at now: Timestamp) {
-        lastHeard = now
-        pingSentAt = Self.never
-    }
+    public mutating func heard(at now: Timestamp) { state.heard(at: now) }
 
     /// Says what to do now.
     ///
     /// - Parameter isReadingPaused: whether this end itself keeps from reading (back-pressure); then silence is not the peer's
     ///   fault, and counts from the moment when reading goes on.
     public mutating func check(at now: Timestamp, isReadingPaused: Bool = false) -> Action {
-        if isReadingPaused { heard(at: now) }
-        if pingSentAt != Self.never {
-            let deadline = Timestamp(nanoseconds: pingSentAt.nanoseconds &+ timeout)
-            return now >= deadline ? .dead : .wait(until: deadline)
-        }
-        let due = Timestamp(nanoseconds: lastHeard.nanoseconds &+ interval)
-        guard now >= due else { return .wait(until: due) }
-        pingSentAt = now
-        return .ping(next: Timestamp(nanoseconds: now.nanoseconds &+ timeout))
+        state.check(at: now, terms, isReadingPaused: isReadingPaused)
     }
 }

@@ -22,20 +22,16 @@ import Glibc
 final class AcceptGate: ChannelInboundHandler, @unchecked Sendable {
     typealias InboundIn = any Channel
 
-    /// Under a flood, each connection that ends lets one in and has the next one wait; that is not worth a line each.
-    private static let warningInterval = TimeAmount.minutes(1)
-
-    private let logger: Logger
     private let retryInterval: TimeAmount
     /// The listening channel while it is paused.
     private let paused = Mutex<(any Channel)?>(nil)
     private let isPaused = Atomic<Bool>(false)
     private var retry: Scheduled<Void>?
-    private var warnedAt: NIODeadline?
+    private var shortage: AcceptShortage
 
     /// - Parameter retryInterval: how long a pause lasts if no connection ends.
     init(logger: Logger, retryInterval: TimeAmount = .seconds(1)) {
-        self.logger = logger
+        shortage = AcceptShortage(logger)
         self.retryInterval = retryInterval
     }
 
@@ -47,11 +43,9 @@ final class AcceptGate: ChannelInboundHandler, @unchecked Sendable {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         // NIO goes on after these errors of accept(2), and after ECONNABORTED, which is of one connection alone.
-        guard let code = (error as? IOError)?.errnoCode, [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(code) else {
-            return context.fireErrorCaught(error)
-        }
+        guard let error = error as? IOError, AcceptShortage.codes.contains(error.errnoCode) else { return context.fireErrorCaught(error) }
         pause(context.channel)
-        warn(context.eventLoop.now, error)
+        shortage.warn(at: context.eventLoop.now, error)
     }
 
     func channelInactive(context: ChannelHandlerContext) {
@@ -77,12 +71,26 @@ final class AcceptGate: ChannelInboundHandler, @unchecked Sendable {
         let channel = paused.withLock { $0.take() }
         try? channel?.syncOptions?.setOption(.autoRead, value: true)
     }
+}
 
-    private func warn(_ now: NIODeadline, _ error: any Error) {
+/// Tells of errors of accept(2) that do not pass by themselves.
+struct AcceptShortage {
+    /// The system has no descriptors or memory for more connections.
+    static let codes: Set<CInt> = [EMFILE, ENFILE, ENOBUFS, ENOMEM]
+    /// Under a flood, each connection that ends lets one in and has the next one wait; that is not worth a line each.
+    private static let warningInterval = TimeAmount.minutes(1)
+
+    private let logger: Logger
+    private var warnedAt: NIODeadline?
+
+    init(_ logger: Logger) { self.logger = logger }
+
+    mutating func warn(at now: NIODeadline, _ error: IOError) {
         if let warnedAt, now < warnedAt + Self.warningInterval { return }
         warnedAt = now
-        logger.warning(
-            "no connection can be accepted until one ends: raise the limit of open files (ulimit -n), or set maxConnections below it",
-            metadata: ["cause": "\(error)"])
+        let advice =
+            Self.codes.contains(error.errnoCode)
+            ? "until one ends: raise the limit of open files (ulimit -n), or set maxConnections below it" : "for now"
+        logger.warning("no connection can be accepted \(advice)", metadata: ["cause": "\(error)"])
     }
 }

@@ -7,7 +7,7 @@ extension HTTPServerHandler {
     ///
     /// NIO closes its own descriptor; the reactor's is a duplicate of it, so that the connection lives on. What NIO had read already becomes
     /// the WebSocket's first bytes.
-    func handOver(_ context: ChannelHandlerContext, _ accepted: Accepted) -> Bool {
+    func handOver(_ context: ChannelHandlerContext, _ accepted: AcceptedHandshake) -> Bool {
         #if os(Linux)
         // What NIO has not sent yet would be lost.
         guard let reactors, context.channel.isFlushed, let descriptor = duplicate(context) else { return false }

@@ -7,7 +7,6 @@ import Logging
 import NIOCore
 import NIOHTTP1
 import WebSocketCore
-import WebSocketDeflate
 
 extension HTTPServerHandler {
     // MARK: The decision
@@ -17,9 +16,7 @@ extension HTTPServerHandler {
         do throws(HandshakeRefusal) {
             try Self.checkConnection(head.headers["connection"])
             handshake = try ServerHandshake(request: request.head, version: (head.version.major, head.version.minor))
-            if handshake.origins.count != 1 || !handshake.origins.allSatisfy({ route.allowsOrigin?($0) == true }) {
-                try handshake.checkOrigin(allowed: server.configuration.allowedOrigins, isSecure: server.isSecure)
-            }
+            try route.check(handshake, server)
         } catch {
             return refuse(error.status, error.rule, error.description, headerFields: error.headerFields)
         }
@@ -71,14 +68,10 @@ extension HTTPServerHandler {
             log("the application refused the handshake", .application, response.head.status)
             Self.setReading(true, context.channel)
             send(response, closes: true)
-        case .accept(let makeHandler, let usesInbox, let subprotocol, let headerFields, let compression):
+        case .accepted(let acceptance):
             guard !server.isDraining else { return refuseDecided(.serviceUnavailable, .draining, "shutting down") }
-            let deflate = DeflateNegotiation.answer(
-                handshake.extensions, compression ?? (route.settings ?? server.settings).connection.compression)
             do throws(HandshakeUsageError) {
-                let response = try handshake.response(
-                    subprotocol: subprotocol, extensions: deflate.map { [$0.parameters.offer] } ?? [], additional: headerFields)
-                upgrade(request, response, deflate, makeHandler, usesInbox, route.settings ?? server.settings)
+                upgrade(context, try AcceptedHandshake(request, handshake, acceptance, server, route))
             } catch {
                 server.logger.error("this server's answer to a handshake can not be sent: \(error)")
                 refuseDecided(.internalServerError, .application, "the server's answer to this handshake can not be sent")
@@ -98,43 +91,14 @@ extension HTTPServerHandler {
 
     // MARK: The change
 
-    private func upgrade(
-        _ request: ServerRequest, _ response: HTTPResponse, _ deflate: DeflateAgreement?, _ makeHandler: @escaping MakeHandler,
-        _ usesInbox: Bool, _ settings: SharedSettings
-    ) {
-        guard let context else { return }
+    private func upgrade(_ context: ChannelHandlerContext, _ accepted: AcceptedHandshake) {
         state = .upgrading
         cancelDeadline()
-        let settled = WebSocket.Handshake(
-            request: request.head, parameters: request.parameters, subprotocol: response.headerFields[.secWebSocketProtocol],
-            deflate: deflate, remoteAddress: request.remoteAddress)
-        let makeSocket = { @Sendable (thread: EventThread) in
-            WebSocket(
-                settled, role: .server, settings: settings, thread: thread,
-                inbox: usesInbox ? Inbox(limit: settings.connection.maxUnreadBytes) : nil)
-        }
-        leave(context, Accepted(makeSocket: makeSocket, makeHandler: makeHandler, answer: Self.bytes(response)))
-    }
-
-    /// The 101 as it is sent; `ServerHandshake` has seen to it that no value holds a line break.
-    private static func bytes(_ response: HTTPResponse) -> ByteBuffer {
-        var bytes = ByteBuffer(string: "HTTP/1.1 101 Switching Protocols\r\n")
-        for field in response.headerFields { bytes.writeString("\(field.name.rawName): \(field.value)\r\n") }
-        bytes.writeString("\r\n")
-        return bytes
-    }
-
-    /// What becomes of the connection.
-    struct Accepted: Sendable {
-        let makeSocket: @Sendable (EventThread) -> WebSocket
-        let makeHandler: MakeHandler
-        /// The 101. It is sent once the handler has been told: a client that knows of its connection is on every list that the handler
-        /// puts it on.
-        let answer: ByteBuffer
+        leave(context, accepted)
     }
 
     /// Takes the HTTP handlers out of the pipeline.
-    private func leave(_ context: ChannelHandlerContext, _ accepted: Accepted) {
+    private func leave(_ context: ChannelHandlerContext, _ accepted: AcceptedHandshake) {
         gate.close()
         // Nothing was read behind the handshake, so the pipeline can go as it is.
         if gate.holdsOneHead && handOver(context, accepted) { return }
@@ -153,7 +117,7 @@ extension HTTPServerHandler {
     }
 
     /// Puts the WebSocket into the pipeline; what had been read already becomes its first bytes.
-    private func giveWay(_ context: ChannelHandlerContext, _ accepted: Accepted) {
+    private func giveWay(_ context: ChannelHandlerContext, _ accepted: AcceptedHandshake) {
         let pipeline = context.pipeline.syncOperations
         let socket = accepted.makeSocket(thread)
         let transport = NIOTransport(socket: socket, handler: accepted.makeHandler(socket))

@@ -46,6 +46,7 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler, T
     var timer = TimerWheelPlace.none
     /// When the connection is closed, and what the log says of it.
     private var deadline: (moment: NIODeadline, why: String?)?
+    private let acceptedAt: NIODeadline?
     /// Whether a request has begun and its answer has not left; shutting down waits for it.
     var isBusy = false {
         didSet {
@@ -54,11 +55,13 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler, T
         }
     }
 
-    init(server: ServerCore, thread: EventThread, slot: ConnectionSlot, reactors: Reactors? = nil) {
+    /// - Parameter acceptedAt: since when the client's time runs, if not from now.
+    init(server: ServerCore, thread: EventThread, slot: ConnectionSlot, reactors: Reactors? = nil, acceptedAt: NIODeadline? = nil) {
         self.server = server
         self.thread = thread
         self.slot = slot
         self.reactors = reactors
+        self.acceptedAt = acceptedAt
     }
 
     /// Adds the HTTP handlers and this one.
@@ -76,7 +79,7 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler, T
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
-        setDeadline(server.configuration.handshakeTimeout, "no request arrived in time (limit handshakeTimeout)")
+        setDeadline(server.configuration.handshakeTimeout, since: acceptedAt, "no request arrived in time (limit handshakeTimeout)")
     }
 
     func handlerRemoved(context: ChannelHandlerContext) { end() }
@@ -145,10 +148,12 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler, T
 
     /// Closes the connection after a time, unless another deadline is set or this one is cancelled before.
     ///
-    /// - Parameter why: for the log; nil where nothing is wrong.
-    func setDeadline(_ duration: Duration, _ why: String?) {
+    /// - Parameters:
+    ///   - since: from when on the time counts; from now if nil.
+    ///   - why: for the log; nil where nothing is wrong.
+    func setDeadline(_ duration: Duration, since: NIODeadline? = nil, _ why: String?) {
         guard context != nil else { return }
-        let moment = thread.now + TimeAmount(duration)
+        let moment = (since ?? thread.now) + TimeAmount(duration)
         deadline = (moment, why)
         thread.arm(self, at: moment)
     }

@@ -23,6 +23,13 @@ struct OwnedDescriptor: ~Copyable, Sendable {
     init?(duplicating number: Int32) { self.init(fcntl(number, F_DUPFD_CLOEXEC, 0)) }
 
     deinit { close(number) }
+
+    /// Gives the descriptor to somebody who closes it.
+    consuming func release() -> Int32 {
+        let number = number
+        discard self
+        return number
+    }
 }
 
 #endif

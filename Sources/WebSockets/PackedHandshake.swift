@@ -1,15 +1,19 @@
 // What the handshake settled, in as little memory as it takes: an `HTTPRequest` with a browser's fields takes kilobytes, its bytes a quarter
 // of that, and most programs look at it once, before the connection opens.
 //
-// Strings one behind another, each with its length before it: path, authority, scheme, method, subprotocol, parameters, fields, address. What is
-// nil has no length but 0; what is not has its length + 1. A length takes 7 bits a byte, the lowest first.
+// Strings one behind another, each with its length before it: path, authority, scheme, method, subprotocol, parameters, fields, address. What
+// is nil has no length but 0; what is not has its length + 1. A length takes 7 bits a byte, the lowest first. An internet address stands as
+// its bytes (4 or 16) and two for the port.
 
 package import HTTPTypes
 package import NIOCore
 
 /// What the handshake settled, packed.
-package struct PackedHandshake: Sendable {
-    private let bytes: [UInt8]
+///
+/// `@unchecked Sendable`: the memory is written in `init` alone.
+package struct PackedHandshake: @unchecked Sendable {
+    /// The bytes behind their number, which takes 4; an array has 16 for that and its capacity.
+    private let storage: ManagedBuffer<UInt32, UInt8>
 
     /// Those that say nothing once the handshake is done.
     private static let dropped: Set<HTTPField.Name> = [
@@ -46,7 +50,14 @@ package struct PackedHandshake: Sendable {
             field.withUnsafeBytesOfValue { packer.add(bytes: $0) }
         }
         packer.add(handshake.remoteAddress)
-        bytes = packer.packed
+        storage = packer.packed
+    }
+
+    /// The bytes of memory that it takes.
+    var size: Int { 2 * MemoryLayout<Int>.size + MemoryLayout<UInt32>.size + bytes.count }
+
+    private var bytes: [UInt8] {
+        storage.withUnsafeMutablePointers { count, bytes in Array(UnsafeBufferPointer(start: bytes, count: Int(count.pointee))) }
     }
 
     var path: String {
@@ -80,11 +91,22 @@ package struct PackedHandshake: Sendable {
     }
 }
 
+/// What kind of address follows.
+private enum AddressKind: Int {
+    case none, v4, v6, path
+}
+
 private struct Packer {
     private var bytes: [UInt8] = []
 
+    init() { bytes.reserveCapacity(512) }
+
     /// What was added, in no more memory than it takes.
-    var packed: [UInt8] { bytes.withUnsafeBufferPointer { Array($0) } }
+    var packed: ManagedBuffer<UInt32, UInt8> {
+        let storage = ManagedBuffer<UInt32, UInt8>.create(minimumCapacity: bytes.count) { _ in UInt32(clamping: bytes.count) }
+        storage.withUnsafeMutablePointerToElements { $0.initialize(from: bytes, count: bytes.count) }
+        return storage
+    }
 
     mutating func add(_ number: Int) {
         var rest = number
@@ -107,9 +129,25 @@ private struct Packer {
     }
 
     mutating func add(_ address: SocketAddress?) {
-        add(address?.ipAddress ?? address?.pathname)
-        // A socket of the file system has none.
-        add((address?.port ?? -1) + 1)
+        switch address {
+        case .v4: add(.v4, address, at: 4..<8)
+        case .v6: add(.v6, address, at: 8..<24)
+        case .unixDomainSocket:
+            add(AddressKind.path.rawValue)
+            add(address?.pathname)
+        case nil: add(AddressKind.none.rawValue)
+        }
+    }
+
+    /// - Parameter place: where the address stands in a `sockaddr_in` or `sockaddr_in6`; the port is the third and fourth byte of both, the
+    ///   higher first.
+    private mutating func add(_ kind: AddressKind, _ address: SocketAddress?, at place: Range<Int>) {
+        add(kind.rawValue)
+        address?.withSockAddr { sockaddr, size in
+            let whole = UnsafeRawBufferPointer(start: sockaddr, count: size)
+            bytes += whole[place]
+            bytes += whole[2..<4]
+        }
     }
 }
 
@@ -142,8 +180,17 @@ private struct Unpacker {
     mutating func string() -> String? { bytes().map { String(decoding: $0, as: UTF8.self) } }
 
     mutating func address() -> SocketAddress? {
-        guard let host = string() else { return nil }
-        let port = number() - 1
-        return try? port < 0 ? SocketAddress(unixDomainSocketPath: host) : SocketAddress(ipAddress: host, port: port)
+        switch AddressKind(rawValue: number()) {
+        case .v4: internetAddress(4)
+        case .v6: internetAddress(16)
+        case .path: string().flatMap { try? SocketAddress(unixDomainSocketPath: $0) }
+        default: nil
+        }
+    }
+
+    private mutating func internetAddress(_ count: Int) -> SocketAddress? {
+        let address = ByteBuffer(bytes: take(count))
+        let port = take(2).reduce(0) { $0 << 8 | Int($1) }
+        return try? SocketAddress(packedIPAddress: address, port: port)
     }
 }

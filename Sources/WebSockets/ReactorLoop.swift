@@ -1,4 +1,4 @@
-// The reactor: an epoll loop that does nothing but read and write frames, for plaintext connections of a server on Linux.
+// The reactor: an epoll loop that reads and writes frames and opens connections, for a server without TLS on Linux.
 //
 // One round: wait for sockets, handle those that are ready, do what other threads have asked for, call what is due, end the turn (which
 // runs the tasks that were woken and writes what is to be said), and tell of the connections that this has ended.
@@ -38,6 +38,8 @@ final class ReactorLoop: ThreadLoop, @unchecked Sendable {
 
     /// The connections by their descriptors.
     @exclusivity(unchecked) private var transports: [ReactorTransport?] = []
+    /// What is watched and is no WebSocket, by descriptor: few at a time.
+    @exclusivity(unchecked) private var guests: [Int32: any ReactorGuest] = [:]
     @exclusivity(unchecked) private var timers = Heap<DueTimer>()
     /// How many have been cancelled since those were last thrown out.
     @exclusivity(unchecked) private var cancelledTimers = 0
@@ -91,6 +93,8 @@ final class ReactorLoop: ThreadLoop, @unchecked Sendable {
             while !stopping.load(ordering: .relaxed) { runRound(events) }
         }
         for transport in transports { transport?.terminate() }
+        for guest in guests.values { guest.loopEnded() }
+        guests = [:]
         doDeferred()
         endTurn()
         work.withLockedValue { $0 = nil }
@@ -122,10 +126,13 @@ final class ReactorLoop: ThreadLoop, @unchecked Sendable {
 
     @inline(__always)
     private func ready(_ number: Int32, _ events: UInt32) {
-        // An event of a connection that an earlier event of this round has ended finds nobody: new ones come in `doWork`.
-        guard let transport = transports[Int(number)] else { return }
+        // An event of a connection that an earlier event of this round has ended finds nobody: new ones come once all are handled.
+        guard let transport = transports[Int(number)] else { return guestReady(number) }
         transport.ready(events)
     }
+
+    @inline(never)
+    private func guestReady(_ number: Int32) { guests[number]?.ready() }
 
     private func drainWake() {
         var count: UInt64 = 0
@@ -202,12 +209,36 @@ final class ReactorLoop: ThreadLoop, @unchecked Sendable {
 
     /// Watches a connection; false if the system does not.
     func add(_ transport: ReactorTransport, _ number: Int32) -> Bool {
+        guard watchNew(number) else { return false }
+        transports[Int(number)] = transport
+        return true
+    }
+
+    private func watchNew(_ number: Int32) -> Bool {
         guard duplex_epoll_ctl(epoll.number, EPOLL_CTL_ADD, number, duplex_epoll_in) == 0 else { return false }
         if transports.count <= Int(number) {
             transports.append(contentsOf: repeatElement(nil, count: Int(number) + 1 - transports.count))
         }
-        transports[Int(number)] = transport
         return true
+    }
+
+    /// Watches what is no WebSocket; false if the system does not.
+    func add(_ guest: any ReactorGuest, _ number: Int32) -> Bool {
+        guard watchNew(number) else { return false }
+        guests[number] = guest
+        return true
+    }
+
+    /// Has a WebSocket take the place of what was watched under its descriptor.
+    func replaceGuest(by transport: ReactorTransport, _ number: Int32) {
+        guests[number] = nil
+        transports[Int(number)] = transport
+    }
+
+    /// Watches what is no WebSocket no longer; before its descriptor is closed.
+    func removeGuest(_ number: Int32) {
+        _ = duplex_epoll_ctl(epoll.number, EPOLL_CTL_DEL, number, 0)
+        guests[number] = nil
     }
 
     /// Changes what a connection waits for.
@@ -218,6 +249,14 @@ final class ReactorLoop: ThreadLoop, @unchecked Sendable {
         _ = duplex_epoll_ctl(epoll.number, EPOLL_CTL_DEL, number, 0)
         transports[Int(number)] = nil
     }
+}
+
+/// What a loop watches that is no WebSocket.
+protocol ReactorGuest: AnyObject {
+    /// There is something to read, or the end; called on the loop's thread.
+    func ready()
+    /// The loop watches no longer.
+    func loopEnded()
 }
 
 /// Something that is due at a time. A cancelled one stays in the heap, empty, until then or until too many do.

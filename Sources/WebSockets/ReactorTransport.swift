@@ -48,17 +48,27 @@ final class ReactorTransport: Transport {
             socket.logger.warning("a connection is dropped: epoll can not watch it: \(String(cString: strerror(errno)))")
             return
         }
+        begin(handler, answer)
+        guard leftOver.readableBytes > 0 else { return }
+        thread.beginTurn()
+        socket.receive(leftOver)
+        thread.readCompleted()
+        socket.readCompleted()
+    }
+
+    /// Begins where the loop watches the descriptor already, and has read nothing but the handshake.
+    func startWatched(_ handler: any WebSocketHandler, answer: ByteBuffer) {
+        loop?.replaceGuest(by: self, number)
+        begin(handler, answer)
+    }
+
+    private func begin(_ handler: any WebSocketHandler, _ answer: ByteBuffer) {
         write(.shared(answer))
         socket.start(transport: self, handler: handler)
         // A closure that awaits messages begins here.
         thread.runWokenTasks()
         // What the handler says leaves with it.
         if !socket.isDirty { flush() }
-        guard leftOver.readableBytes > 0 else { return }
-        thread.beginTurn()
-        socket.receive(leftOver)
-        thread.readCompleted()
-        socket.readCompleted()
     }
 
     // MARK: From the loop

@@ -1,6 +1,7 @@
-// The reactors of a server: their threads, and which of them takes a connection.
+// The reactors of a server: their threads, which of them accepts, and which of them takes a connection that comes from NIO.
 
 import Logging
+import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
 import Synchronization
@@ -16,6 +17,7 @@ final class Reactors: Sendable {
     private let pool: NIOThreadPool
     private let turn = Atomic<Int>(0)
     private let core: ServerCore
+    private let listener = NIOLockedValueBox<ReactorListener?>(nil)
 
     /// Makes and starts them; nil if the server is to do without, for TLS or by its configuration, or the system lacks the descriptors.
     init?(_ core: ServerCore) {
@@ -33,11 +35,41 @@ final class Reactors: Sendable {
         for loop in loops { pool.submit { _ in loop.run() } }
     }
 
+    // MARK: Listening
+
+    /// Accepts on a listening socket, which does not block.
+    ///
+    /// - Parameter handToNIO: takes what is no plain handshake.
+    /// - Returns: false if the system can not watch the socket.
+    func listen(_ descriptor: consuming OwnedDescriptor, _ slots: ConnectionSlots, _ handToNIO: @escaping Reception.HandToNIO) async -> Bool
+    {
+        let receptions = zip(loops, threads).map { Reception(core, $0, $1, handToNIO) }
+        guard let made = ReactorListener(descriptor, receptions, slots, core.logger) else { return false }
+        guard await onFirst({ made.start() }) else { return false }
+        listener.withLockedValue { $0 = made }
+        return true
+    }
+
+    /// Accepts no more, and closes the listening socket.
+    func stopListening() async {
+        guard let listener = listener.withLockedValue({ $0.take() }) else { return }
+        await onFirst { listener.stop() }
+    }
+
+    /// A connection has ended, and its descriptor is free.
+    func connectionClosed() { listener.withLockedValue { $0 }?.connectionClosed() }
+
+    private func onFirst<R: Sendable>(_ body: @escaping @Sendable () -> R) async -> R {
+        await withCheckedContinuation { continuation in loops[0].execute { continuation.resume(returning: body()) } }
+    }
+
+    // MARK: From NIO
+
     /// Takes a connection over, whose handshake is done.
     ///
     /// - Parameter leftOver: what was read behind the handshake.
     func adopt(
-        _ descriptor: consuming OwnedDescriptor, _ slot: consuming HeldSlot, _ accepted: HTTPServerHandler.Accepted, leftOver: ByteBuffer
+        _ descriptor: consuming OwnedDescriptor, _ slot: consuming HeldSlot, _ accepted: AcceptedHandshake, leftOver: ByteBuffer
     ) {
         let index = turn.add(1, ordering: .relaxed).newValue % loops.count
         let (loop, thread, core) = (loops[index], threads[index], core)
@@ -67,6 +99,8 @@ final class Reactors: Sendable {
 final class Reactors: Sendable {
     let threads: [EventThread] = []
     init?(_ core: ServerCore) { return nil }
+    func stopListening() async {}
+    func connectionClosed() {}
     func stop() async {}
 }
 

@@ -9,13 +9,33 @@ package typealias MakeHandler = @Sendable (WebSocket) -> any WebSocketHandler
 
 /// What a route decides of a handshake, its state hidden in the closure.
 package enum RouteDecision: Sendable {
-    case accept(MakeHandler, usesInbox: Bool, subprotocol: String?, headerFields: HTTPFields, compression: Compression?)
+    case accepted(Acceptance)
     case reject(ServerResponse)
+
+    /// What is to be answered, and who handles the connection.
+    package struct Acceptance: Sendable {
+        let makeHandler: MakeHandler
+        let usesInbox: Bool
+        let subprotocol: String?
+        let headerFields: HTTPFields
+        let compression: Compression?
+    }
+
+    package static func accept(
+        _ makeHandler: @escaping MakeHandler, usesInbox: Bool, subprotocol: String?, headerFields: HTTPFields, compression: Compression?
+    ) -> Self {
+        .accepted(
+            Acceptance(
+                makeHandler: makeHandler, usesInbox: usesInbox, subprotocol: subprotocol, headerFields: headerFields,
+                compression: compression))
+    }
 }
 
 /// A path with `{name}`s, and what it leads to.
 package struct Route: Sendable {
     private let segments: [Substring]
+    /// The path, if it stands for itself alone.
+    private let literal: String?
     let decider: Decider
     /// What its connections have in common; the server's own if nil.
     var settings: SharedSettings?
@@ -34,11 +54,14 @@ package struct Route: Sendable {
 
     init(_ path: String, _ decider: Decider) {
         segments = path.split(separator: "/", omittingEmptySubsequences: true)
+        literal = path.utf8.contains { "{%".utf8.contains($0) } ? nil : path
         self.decider = decider
     }
 
     /// The parameters if the path fits; nil if not. A `{name}` stands for one segment that is not empty.
     func match(_ path: some StringProtocol) -> [String: String]? {
+        // Most paths are written as their route is.
+        if let literal, path == literal { return [:] }
         let parts = path.split(separator: "/", omittingEmptySubsequences: true)
         guard parts.count == segments.count else { return nil }
         var parameters: [String: String] = [:]
@@ -69,5 +92,13 @@ package struct Route: Sendable {
         }
         guard !bytes.contains(where: { $0 < 0x20 || $0 == 0x7F }) else { return nil }
         return String(validating: bytes, as: UTF8.self)
+    }
+}
+
+extension Route {
+    /// Sees to it that a browser's page may connect.
+    func check(_ handshake: ServerHandshake, _ server: ServerCore) throws(HandshakeRefusal) {
+        if handshake.origins.count == 1, handshake.origins.allSatisfy({ allowsOrigin?($0) == true }) { return }
+        try handshake.checkOrigin(allowed: server.configuration.allowedOrigins, isSecure: server.isSecure)
     }
 }

@@ -108,12 +108,18 @@ final class ConnectionSlots: Sendable {
 final class ConnectionSlot: Sendable {
     /// Whether the server had too many connections already.
     let isOverLimit: Bool
-    private let slots: ConnectionSlots
+    private let slots: ConnectionSlots?
     private let isHandedOver = Atomic<Bool>(false)
 
     init(_ slots: ConnectionSlots) {
         self.slots = slots
         isOverLimit = slots.take()
+    }
+
+    /// Takes the place over from who held it.
+    init(_ held: consuming HeldSlot, isOverLimit: Bool) {
+        slots = held.release()
+        self.isOverLimit = isOverLimit
     }
 
     /// Gives the place to whoever takes the connection over; once.
@@ -123,15 +129,28 @@ final class ConnectionSlot: Sendable {
     }
 
     deinit {
-        if !isHandedOver.load(ordering: .relaxed) { slots.free() }
+        if !isHandedOver.load(ordering: .relaxed) { slots?.free() }
     }
 }
 
 /// A place that was handed over: the reactor's connections hold it without an object for it.
 struct HeldSlot: ~Copyable, Sendable {
-    fileprivate let slots: ConnectionSlots
+    /// Nil once the place is somebody else's.
+    private var slots: ConnectionSlots?
 
-    deinit { slots.free() }
+    fileprivate init(slots: ConnectionSlots?) { self.slots = slots }
+
+    /// Counts a connection in.
+    ///
+    /// - Parameter isOverLimit: turns to whether the server had too many connections already.
+    init(_ slots: ConnectionSlots, isOverLimit: inout Bool) {
+        self.slots = slots
+        isOverLimit = slots.take()
+    }
+
+    deinit { slots?.free() }
+
+    fileprivate consuming func release() -> ConnectionSlots? { slots.take() }
 }
 
 /// The tasks of handlers, so that shutting down can cancel them and wait for them.

@@ -28,7 +28,7 @@ public struct ServerRequest: Sendable {
     }
 
     /// The path without the query.
-    public var path: String { String((head.path ?? "/").prefix { $0 != "?" }) }
+    public var path: String { String(Substring((head.path ?? "/").utf8.prefix { $0 != UInt8(ascii: "?") })) }
 
     /// The first value that the query has for a name, decoded as a form's (`+` is a space); nil if there is none.
     public func query(_ name: String) -> String? {

@@ -7,6 +7,7 @@ import NIOCore
 import NIOPosix
 import NIOSSL
 import ServiceLifecycle
+import Synchronization
 import WebSocketCore
 
 #if canImport(Darwin)
@@ -38,13 +39,17 @@ final class ServerRunner: Sendable {
         self.port = port
         let gate = AcceptGate(logger: core.logger)
         acceptGate = gate
-        slots = ConnectionSlots(core) { gate.connectionClosed() }
+        let reactors = Reactors(core)
+        self.reactors = reactors
+        slots = ConnectionSlots(core) {
+            gate.connectionClosed()
+            reactors?.connectionClosed()
+        }
         group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, core.configuration.threads))
         threads = Dictionary(
             uniqueKeysWithValues: group.makeIterator().map {
                 (ObjectIdentifier($0), EventThread(eventLoop: $0, statistics: core.statistics, broker: core.broker))
             })
-        reactors = Reactors(core)
     }
 
     // MARK: Start
@@ -61,13 +66,16 @@ final class ServerRunner: Sendable {
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             // Accepted sockets have it from the listening one, on Linux and macOS alike: that saves a call each.
             .serverChannelOption(.socketOption(.tcp_nodelay), value: 1)
+            // Where there are reactors, they accept.
+            .serverChannelOption(.autoRead, value: reactors == nil)
             .serverChannelInitializer { channel in channel.pipeline.addHandler(self.acceptGate) }
             .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture { try self.setUp(channel, context) }
+                channel.eventLoop.makeCompletedFuture { try self.setUp(channel, context, ConnectionSlot(self.slots)) }
             }
         do {
             let channel = try await bootstrap.bind(host: host, port: port).get()
             quiescing.withLockedValue { $0 = channel }
+            if let reactors { try await accept(channel, reactors) }
             guard let address = channel.localAddress else { throw ServerError("the listening socket has no address") }
             return address
         } catch let error as IOError where error.errnoCode == EADDRINUSE {
@@ -81,15 +89,58 @@ final class ServerRunner: Sendable {
         }
     }
 
-    private func setUp(_ channel: any Channel, _ context: NIOSSLContext?) throws {
+    private func setUp(
+        _ channel: any Channel, _ context: NIOSSLContext?, _ slot: ConnectionSlot, acceptedAt: NIODeadline? = nil
+    ) throws {
         guard let thread = threads[ObjectIdentifier(channel.eventLoop)] else { return }
         try channel.syncOptions?.setOption(.maxMessagesPerRead, value: 1)
-        let slot = ConnectionSlot(slots)
         channel.closeFuture.whenComplete { _ in withExtendedLifetime(slot) {} }
         let pipeline = channel.pipeline.syncOperations
         if let context { try pipeline.addHandler(NIOSSLServerHandler(context: context)) }
-        try HTTPServerHandler(server: core, thread: thread, slot: slot, reactors: reactors).addTo(pipeline)
+        try HTTPServerHandler(server: core, thread: thread, slot: slot, reactors: reactors, acceptedAt: acceptedAt).addTo(pipeline)
     }
+
+    // MARK: Accepting on the reactors
+
+    /// Has the reactors accept on NIO's listening socket; NIO itself where they can not.
+    private func accept(_ channel: any Channel, _ reactors: Reactors) async throws {
+        #if os(Linux)
+        if let descriptor = OwnedDescriptor(try await Self.duplicate(channel)),
+            await reactors.listen(descriptor, slots, { [weak self] in self?.adopt($0, $1, acceptedAt: $2) })
+        {
+            return
+        }
+        core.logger.warning("SwiftNIO accepts the connections: the reactor can not watch the listening socket")
+        try await channel.setOption(.autoRead, value: true).get()
+        #endif
+    }
+
+    #if os(Linux)
+    /// A second descriptor of the listening socket; -1 if there is none left.
+    private static func duplicate(_ channel: any Channel) async throws -> Int32 {
+        try await channel.eventLoop.submit {
+            try channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) {
+                OwnedDescriptor(duplicating: $0)?.release() ?? -1
+            } ?? -1
+        }.get()
+    }
+
+    /// Makes a NIO channel of a connection that the reactor has accepted.
+    private func adopt(_ descriptor: consuming OwnedDescriptor, _ slot: ConnectionSlot, acceptedAt: NIODeadline) {
+        let eventLoop = group.next()
+        // A closure may be copied, and what it holds with it; this may not. It is closed if the event loop has ended and drops the closure.
+        let box = Mutex<OwnedDescriptor?>(consume descriptor)
+        eventLoop.execute {
+            guard let descriptor = box.withLock({ $0.take() }) else { return }
+            ClientBootstrap(group: eventLoop)
+                .channelInitializer { channel in
+                    channel.eventLoop.makeCompletedFuture { try self.setUp(channel, nil, slot, acceptedAt: acceptedAt) }
+                }
+                .withConnectedSocket(descriptor.release())
+                .whenFailure { self.core.logger.debug("a connection was gone before NIO had it: \($0)") }
+        }
+    }
+    #endif
 
     // MARK: Serve
 
@@ -111,6 +162,7 @@ final class ServerRunner: Sendable {
     func drain() async {
         core.beginDraining()
         core.drainServices()
+        await reactors?.stopListening()
         try? await quiescing.withLockedValue { $0 }?.close()
         let open = core.statistics.snapshot.open
         core.logger.info("draining", metadata: ["connections": "\(open)"])
@@ -163,8 +215,11 @@ final class ServerRunner: Sendable {
     func stop() async {
         await core.tasks.waitForAll()
         core.broker.detach()
-        try? await group.shutdownGracefully()
+        // A server that could not start drains nothing.
+        await reactors?.stopListening()
+        // They first: they give connections to NIO.
         await reactors?.stop()
+        try? await group.shutdownGracefully()
         await core.broker.stop()
     }
 }

@@ -7,11 +7,13 @@ import WebSocketCore
 final class SharedSettings: Sendable {
     let connection: ConnectionConfiguration
     let limits: SharedLimits
+    let keepalive: WebSocketCore.Keepalive.Terms?
     let logger: Logger
 
     init(_ connection: ConnectionConfiguration, logger: Logger) {
         self.connection = connection
         limits = SharedLimits(connection.limits)
+        keepalive = connection.keepalive.map { .init(interval: $0.interval, timeout: $0.timeout) }
         self.logger = logger
     }
 }

@@ -112,7 +112,7 @@ extension WebSocket {
     func startKeepalive() {
         guard let settings = configuration.keepalive else { return }
         let now = Timestamp(thread.now)
-        keepalive = WebSocketCore.Keepalive(interval: settings.interval, timeout: settings.timeout, now: now)
+        keepalive = WebSocketCore.Keepalive.State(now: now)
         armTimer(keepaliveAt: now.advanced(by: settings.interval))
     }
 
@@ -127,7 +127,7 @@ extension WebSocket {
     /// What waited and has left is a sign of life, too: the system's buffer was full, so room in it means that the peer's system took
     /// something. A ping behind a long queue on a slow line therefore cuts nobody off.
     private func checkKeepalive() {
-        guard keepalive != nil, let settings = configuration.keepalive else { return armTimer() }
+        guard keepalive != nil, let settings = configuration.keepalive, let terms = shared.keepalive else { return armTimer() }
         let now = Timestamp(thread.now)
         updateQueuedBytes()
         // Where nothing waits, nor has, there is nothing to see.
@@ -140,7 +140,7 @@ extension WebSocket {
         if let stallEnd, now >= stallEnd {
             return giveUp("the peer took nothing of the \(waitingBytes) bytes that wait for it for \(settings.interval + settings.timeout)")
         }
-        switch keepalive?.check(at: now, isReadingPaused: inbox?.isPaused == true || isReadingHeldUp) {
+        switch keepalive?.check(at: now, terms, isReadingPaused: inbox?.isPaused == true || isReadingHeldUp) {
         case .wait(let moment): armTimer(keepaliveAt: Swift.min(moment, stallEnd ?? moment))
         case .ping(let moment):
             sendPing(nil)

@@ -33,7 +33,7 @@ public final class WebSocket: TimerWheelElement, @unchecked Sendable {
     // fields come last, where they take the least.
 
     private let handshake: PackedHandshake
-    private let shared: SharedSettings
+    let shared: SharedSettings
     let thread: EventThread
     /// Bytes that wait in the outbox and the transport.
     let queuedBytes = Atomic<Int>(0)
@@ -62,7 +62,7 @@ public final class WebSocket: TimerWheelElement, @unchecked Sendable {
     /// What of them the transport had not sent when it was last asked.
     @exclusivity(unchecked) var transportBytes = 0
     let openedAt: NIODeadline
-    @exclusivity(unchecked) var keepalive: WebSocketCore.Keepalive?
+    @exclusivity(unchecked) var keepalive: WebSocketCore.Keepalive.State?
     @exclusivity(unchecked) var maskKeys = MaskKeys()
     /// Where the connection is among its thread's.
     var slot: Int32 = 0

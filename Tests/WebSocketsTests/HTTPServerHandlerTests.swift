@@ -80,14 +80,16 @@ import Testing
     // MARK: Deadlines, on a clock of the test's own
 
     /// A connection of a server whose time only the test moves.
-    private func connection(_ log: LogRecorder = LogRecorder(), _ route: Route? = nil) throws -> EmbeddedChannel {
+    private func connection(
+        _ log: LogRecorder = LogRecorder(), _ route: Route? = nil, acceptedAt: NIODeadline? = nil
+    ) throws -> EmbeddedChannel {
         let channel = EmbeddedChannel()
         var configuration = WebSocketServer.Configuration.forTests(log: log)
         configuration.handshakeTimeout = .seconds(10)
         let core = ServerCore(configuration)
         if let route { core.add(route) }
         let thread = EventThread(eventLoop: channel.embeddedEventLoop, statistics: core.statistics)
-        let handler = HTTPServerHandler(server: core, thread: thread, slot: ConnectionSlot(ConnectionSlots(core)))
+        let handler = HTTPServerHandler(server: core, thread: thread, slot: ConnectionSlot(ConnectionSlots(core)), acceptedAt: acceptedAt)
         try handler.addTo(channel.pipeline.syncOperations)
         try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
         return channel
@@ -105,6 +107,15 @@ import Testing
         channel.embeddedEventLoop.advanceTime(by: .seconds(1))
         #expect(!channel.isActive)
         #expect(log.shown.map(\.text) == ["refused: no request arrived in time (limit handshakeTimeout)"])
+    }
+
+    /// The reactor may have had the connection before.
+    @Test func theTimeCountsFromWhenTheConnectionWasAccepted_H15() throws {
+        let channel = try connection(acceptedAt: .uptimeNanoseconds(0) - .seconds(0))
+        channel.embeddedEventLoop.advanceTime(by: .seconds(9))
+        #expect(channel.isActive)
+        channel.embeddedEventLoop.advanceTime(by: .seconds(1))
+        #expect(!channel.isActive)
     }
 
     @Test func aBodyByteNowAndThenKeepsNothingOpen_H15() throws {

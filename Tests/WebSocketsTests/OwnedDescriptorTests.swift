@@ -39,6 +39,18 @@ import Testing
         close(reading)
     }
 
+    @Test func whatWasReleasedIsNotClosed() throws {
+        let (reading, writing) = try pair()
+        do {
+            guard let owned = OwnedDescriptor(writing) else { throw Missing() }
+            #expect(owned.release() == writing)
+        }
+        #expect(!isAtEnd(reading))
+        close(writing)
+        #expect(isAtEnd(reading))
+        close(reading)
+    }
+
     private struct Missing: Error {}
 
     private func pair() throws -> (Int32, Int32) {

@@ -37,6 +37,24 @@ import WebSocketCore
         #expect(freed.load(ordering: .relaxed) == 1)
     }
 
+    @Test func aHeldPlaceCountsAndCanBecomeASlot() {
+        var configuration = WebSocketServer.Configuration.forTests()
+        configuration.maxConnections = 1
+        let freed = Atomic(0)
+        let places = ConnectionSlots(ServerCore(configuration)) { freed.add(1, ordering: .relaxed) }
+        var areOver = [true, false]
+        let first = HeldSlot(places, isOverLimit: &areOver[0])
+        let second = HeldSlot(places, isOverLimit: &areOver[1])
+        #expect(areOver == [false, true])
+        var slot: ConnectionSlot? = ConnectionSlot(second, isOverLimit: true)
+        #expect(slot?.isOverLimit == true)
+        #expect(freed.load(ordering: .relaxed) == 0)
+        slot = nil
+        #expect(freed.load(ordering: .relaxed) == 1)
+        _ = consume first
+        #expect(freed.load(ordering: .relaxed) == 2)
+    }
+
     @Test func hasNoLimitUnlessItIsSet() {
         let core = ServerCore(.forTests())
         #expect((0..<1000).map { _ in ConnectionSlot(ConnectionSlots(core)) }.allSatisfy { !$0.isOverLimit })

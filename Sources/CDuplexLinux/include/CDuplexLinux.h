@@ -1,13 +1,19 @@
-// What Linux offers and Swift's Glibc module does not show: epoll(7) and eventfd(2). Empty elsewhere.
+// What Linux offers and Swift's Glibc module does not show: epoll(7), eventfd(2) and accept4(2). Empty elsewhere.
 
 #ifndef CDUPLEXLINUX_H
 #define CDUPLEXLINUX_H
 
 #ifdef __linux__
 
+// For accept4.
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 
 // The kernel's flags are cases of C enumerations, which Swift sees as types of their own; here they are numbers.
 static const uint32_t duplex_epoll_in = EPOLLIN;
@@ -26,6 +32,12 @@ static inline int duplex_epoll_ctl(int epoll, int operation, int descriptor, uin
 }
 
 static inline int duplex_event_descriptor(const struct epoll_event *event) { return (int)event->data.u64; }
+
+/// Takes the next connection of a listening socket, non-blocking and closed on exec, and says whose it is; -1 and `errno` if there is none.
+static inline int duplex_accept(int listening, struct sockaddr_storage *address) {
+    socklen_t length = sizeof *address;
+    return accept4(listening, (struct sockaddr *)address, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
 
 #endif
 
