@@ -85,7 +85,8 @@ import WebSockets
             #"51-["x",{"_placeholder":true,"num":null}]"#, #"51-["x",{"_placeholder":true,"num":{"_placeholder":true,"num":0}}]"#,
             // Missing, twice, hidden in what is none.
             #"51-["x"]"#, #"52-["x",{"_placeholder":true,"num":0}]"#, #"52-["x",{"_placeholder":true,"num":1}]"#,
-            #"52-["x",{"_placeholder":true,"num":0},{"_placeholder":true,"num":0}]"#, #"51-["x",{"_placeholder":1,"num":0}]"#,
+            #"52-["x",{"_placeholder":true,"num":0},{"_placeholder":true,"num":0}]"#,
+            #"51-["x",{"_placeholder":true,"num":0},{"_placeholder":true,"num":0}]"#, #"51-["x",{"_placeholder":1,"num":0}]"#,
             #"51-["x",{"_placeholder":"true","num":0}]"#, #"51-["x","{_placeholder:true,num:0}"]"#, "61-1[]",
             #"50-["x",{"_placeholder":true,"num":0}]"#,
         ]

@@ -93,7 +93,8 @@ import Testing
         #expect(try encode(Shape.circle(radius: 2)) == ["circle": ["radius": 2.0]] && encode(Shape.none) == ["none": [:]])
         #expect(try encode([7: "a"]) == ["7": "a"])
         struct Empty: Encodable {}
-        #expect(try encode(Empty()) == [:])
+        struct Silent: Encodable { func encode(to encoder: any Encoder) {} }
+        #expect(try encode(Empty()) == [:] && encode(Silent()) == [:] && encode([Silent()]) == [[:]])
     }
 
     /// Containers in each other, asked for in any order, and a superclass.
