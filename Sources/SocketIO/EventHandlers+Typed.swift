@@ -1,4 +1,7 @@
 // From a closure with typed parameters to a handler: the arguments are decoded, and what it returns is the acknowledgement.
+//
+// Closures that await are `@concurrent`: Swift 6.3 crashes on `nonisolated(nonsending)` ones with a pack of parameters. They run on the
+// connection's thread all the same, as that is what the socket's task prefers.
 
 extension EventHandler {
     static func typed<each Argument: Decodable & SendableMetatype>(
@@ -22,7 +25,7 @@ extension EventHandler {
     }
 
     static func typedAsync<each Argument: Decodable & Sendable>(
-        _ body: @escaping @Sendable (SocketIOSocket, repeat each Argument) async throws -> Void
+        _ body: @escaping @Sendable @concurrent (SocketIOSocket, repeat each Argument) async throws -> Void
     ) -> Self {
         .async { socket, event in
             let arguments = try event.decode(as: repeat (each Argument).self)
@@ -31,8 +34,8 @@ extension EventHandler {
         }
     }
 
-    static func typedAsync<each Argument: Decodable & Sendable, Result: Encodable & SendableMetatype>(
-        _ body: @escaping @Sendable (SocketIOSocket, repeat each Argument) async throws -> Result
+    static func typedAsync<each Argument: Decodable & Sendable, Result: Encodable & Sendable>(
+        _ body: @escaping @Sendable @concurrent (SocketIOSocket, repeat each Argument) async throws -> Result
     ) -> Self {
         .async { socket, event in
             let arguments = try event.decode(as: repeat (each Argument).self)
@@ -69,14 +72,14 @@ extension SocketIOSocket {
 
     /// Handles an event of this socket with a closure that awaits; the socket's next event waits for its end, acknowledgements do not.
     public func on<each Argument: Decodable & Sendable>(
-        _ event: String, _ body: @escaping @Sendable (repeat each Argument) async throws -> Void
+        _ event: String, _ body: @escaping @Sendable @concurrent (repeat each Argument) async throws -> Void
     ) {
         add(event, .typedAsync { (_: SocketIOSocket, arguments: repeat each Argument) in try await body(repeat each arguments) })
     }
 
     /// Handles an event of this socket with a closure that awaits; what it returns is the acknowledgement.
-    public func on<each Argument: Decodable & Sendable, Result: Encodable & SendableMetatype>(
-        _ event: String, _ body: @escaping @Sendable (repeat each Argument) async throws -> Result
+    public func on<each Argument: Decodable & Sendable, Result: Encodable & Sendable>(
+        _ event: String, _ body: @escaping @Sendable @concurrent (repeat each Argument) async throws -> Result
     ) {
         add(event, .typedAsync { (_: SocketIOSocket, arguments: repeat each Argument) in try await body(repeat each arguments) })
     }
@@ -113,12 +116,12 @@ extension SocketIONamespace {
 
     /// Handles an event of every socket of the namespace with a closure that awaits.
     public func on<each Argument: Decodable & Sendable>(
-        _ event: String, _ body: @escaping @Sendable (SocketIOSocket, repeat each Argument) async throws -> Void
+        _ event: String, _ body: @escaping @Sendable @concurrent (SocketIOSocket, repeat each Argument) async throws -> Void
     ) { add(event, .typedAsync(body)) }
 
     /// Handles an event of every socket of the namespace with a closure that awaits; what it returns is the acknowledgement.
-    public func on<each Argument: Decodable & Sendable, Result: Encodable & SendableMetatype>(
-        _ event: String, _ body: @escaping @Sendable (SocketIOSocket, repeat each Argument) async throws -> Result
+    public func on<each Argument: Decodable & Sendable, Result: Encodable & Sendable>(
+        _ event: String, _ body: @escaping @Sendable @concurrent (SocketIOSocket, repeat each Argument) async throws -> Result
     ) { add(event, .typedAsync(body)) }
 
     /// Handles an event of every socket of the namespace as it came.
