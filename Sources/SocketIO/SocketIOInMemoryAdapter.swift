@@ -31,6 +31,7 @@ public final class SocketIOInMemoryAdapter: SocketIOAdapter {
 
     // MARK: Rooms
 
+    /// Puts a socket into rooms; see `SocketIOAdapter`.
     public func join(_ socket: SocketIOSocket, rooms: Set<String>) -> Set<String> {
         let limit = server.configuration.maxRooms
         var events: [SocketIORoomEvent] = []
@@ -61,6 +62,7 @@ public final class SocketIOInMemoryAdapter: SocketIOAdapter {
         return refused
     }
 
+    /// Takes a socket out of rooms.
     public func leave(_ socket: SocketIOSocket, rooms: Set<String>) {
         let events = state.withLockedValue { state in
             guard var own = state.memberships[socket.id] else { return [] as [SocketIORoomEvent] }
@@ -72,6 +74,7 @@ public final class SocketIOInMemoryAdapter: SocketIOAdapter {
         namespace.tell(events)
     }
 
+    /// Takes a socket that is gone out of all rooms.
     public func leaveAll(_ socket: SocketIOSocket) {
         let events = state.withLockedValue { state in
             state.everybody?.remove(socket)
@@ -92,6 +95,7 @@ public final class SocketIOInMemoryAdapter: SocketIOAdapter {
         return events
     }
 
+    /// Has a socket that is on WebSocket now be told with the others.
     public func transportChanged(_ socket: SocketIOSocket) {
         state.withLockedValue { state in
             state.everybody?.transportChanged(socket)
@@ -99,11 +103,13 @@ public final class SocketIOInMemoryAdapter: SocketIOAdapter {
         }
     }
 
+    /// The rooms of a socket, its own among them.
     public func rooms(of id: String) -> Set<String> {
         guard namespace.socket(id) != nil else { return [] }
         return (state.withLockedValue { $0.memberships[id] } ?? []).union([id])
     }
 
+    /// The rooms, and how many sockets are in each.
     public var allRooms: [String: Int] { state.withLockedValue { $0.rooms.mapValues(\.members.count) } }
 
     // MARK: Who is meant
@@ -130,6 +136,7 @@ public final class SocketIOInMemoryAdapter: SocketIOAdapter {
 
     // MARK: Broadcasts
 
+    /// Sends a packet to sockets; it is encoded once.
     public func broadcast(_ packet: SocketIOPacket, _ options: SocketIOBroadcastOptions) {
         let packet = log?.note(packet, options) ?? packet
         let messages: SocketIOMessages
@@ -181,6 +188,7 @@ public final class SocketIOInMemoryAdapter: SocketIOAdapter {
         state.withLockedValue { _ in room.endSending() }
     }
 
+    /// Sends an event to sockets and collects their answers.
     public func broadcast(
         _ event: [SocketIOValue], _ options: SocketIOBroadcastOptions, counted: @escaping @Sendable (Int) -> Void,
         answered: @escaping @Sendable ([SocketIOValue]) -> Void
@@ -203,32 +211,42 @@ public final class SocketIOInMemoryAdapter: SocketIOAdapter {
 
     // MARK: Sockets
 
+    /// The sockets, described.
     public func fetchSockets(_ options: SocketIOBroadcastOptions) async throws -> [SocketIORemoteSocket] {
         sockets(options).map { SocketIORemoteSocket($0) }
     }
 
+    /// Puts sockets into rooms.
     public func joinSockets(_ options: SocketIOBroadcastOptions, rooms: Set<String>) {
         for socket in sockets(options) { socket.join(rooms) }
     }
 
+    /// Takes sockets out of rooms.
     public func leaveSockets(_ options: SocketIOBroadcastOptions, rooms: Set<String>) {
         for socket in sockets(options) { leave(socket, rooms: rooms) }
     }
 
+    /// Has sockets leave the namespace.
     public func disconnectSockets(_ options: SocketIOBroadcastOptions, closingConnections: Bool) {
         for socket in sockets(options) { socket.disconnect(closingConnection: closingConnections) }
     }
 
     // MARK: Other nodes
 
+    /// One: this node.
     public func serverCount() async throws -> Int { 1 }
+    /// Does nothing, as there is no other node.
     public func serverSideEmit(_ event: [SocketIOValue]) {}
+    /// No answers, as there is no other node.
     public func serverSideEmitWithAck(_ event: [SocketIOValue], timeout: Duration?) async throws -> [[SocketIOValue]] { [] }
 
     // MARK: Recovery
 
+    /// Keeps a session whose client may come back, if recovery is on.
     public func persist(_ session: SocketIOSession) { log?.persist(session) }
+    /// Finds a session, and what its client missed.
     public func restore(privateID: String, offset: String) async -> RecoveredSession? { log?.restore(privateID, offset) }
+    /// Does nothing.
     public func close() {}
 }
 

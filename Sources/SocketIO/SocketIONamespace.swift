@@ -100,7 +100,9 @@ public final class SocketIONamespace: Sendable {
             state.sockets[socket.id] = socket
             return (state.onConnection, state.onConnectionAsync)
         }
-        guard socket.state.withLockedValue({ $0.connect() }) else { return state.withLockedValue { _ = $0.sockets.removeValue(forKey: socket.id) } }
+        guard socket.state.withLockedValue({ $0.connect() }) else {
+            return state.withLockedValue { _ = $0.sockets.removeValue(forKey: socket.id) }
+        }
         _ = adapter.join(socket, rooms: recovered?.session.rooms ?? [])
         if let recovered {
             for event in recovered.missed { socket.send(SocketIOPacket(namespace: name, content: .event(event, id: nil))) }

@@ -49,7 +49,9 @@ public struct SocketIORemoteSocket: Sendable {
     /// Decodes what was kept with it.
     ///
     /// - Throws: `SocketIOArgumentError` that says what does not fit.
-    public func data<T: Decodable>(as type: T.Type = T.self) throws(SocketIOArgumentError) -> T { try ValueDecoder().decode(type, from: data) }
+    public func data<T: Decodable>(as type: T.Type = T.self) throws(SocketIOArgumentError) -> T {
+        try ValueDecoder().decode(type, from: data)
+    }
 
     private var target: SocketIOBroadcast { namespace.to(id) }
 

@@ -108,7 +108,11 @@ extension WebSocket {
 
     /// Has the thread's table follow. From elsewhere, by the way that publications take: what is published after this call comes after it.
     private func change(_ filter: TopicFilter) {
-        if thread.isCurrent { thread.inTurn { reconcile(filter) } } else { thread.topics?.mailbox.post(waking: thread) { self.reconcile(filter) } }
+        if thread.isCurrent {
+            thread.inTurn { reconcile(filter) }
+        } else {
+            thread.topics?.mailbox.post(waking: thread) { self.reconcile(filter) }
+        }
     }
 
     // MARK: On the thread

@@ -180,7 +180,9 @@ import WebSockets
     }
 
     @Test func refusesTextThatIsNotUTF8() {
-        #expect(fault(Message(kind: .text, payload: ByteBuffer(bytes: Array("2[\"".utf8) + [0xC0, 0x80] + Array("\"]".utf8))))?.rule == .invalidJSON)
+        #expect(
+            fault(Message(kind: .text, payload: ByteBuffer(bytes: Array("2[\"".utf8) + [0xC0, 0x80] + Array("\"]".utf8))))?.rule
+                == .invalidJSON)
     }
 
     // MARK: Messages
