@@ -140,18 +140,6 @@ public final class EngineIOSession: TimerWheelElement, @unchecked Sendable {
 
     private func send(_ messages: [Outgoing]) -> Bool {
         guard !messages.isEmpty else { return isOpen }
-        // Each by itself: what was said to a group between two of them stays between them.
-        if isDirect.load(ordering: .acquiring), let socket = socket.load(), !socket.isOnThread {
-            return socket.performInOrder(bytes: messages.reduce(0) { $0 + $1.textLength }) { _ = self.sendHere(messages) }
-        }
-        return sendHere(messages)
-    }
-
-    private func sendHere(_ messages: [Outgoing]) -> Bool {
-        if let socket = directSocket {
-            for message in messages { message.send(over: socket, supportsBinary: supportsBinary) }
-            return true
-        }
         var isTaken = false
         run { isTaken = $0.send(messages, at: $1) }
         return isTaken

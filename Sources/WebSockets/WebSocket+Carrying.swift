@@ -18,21 +18,6 @@ extension WebSocket {
     /// Does something in a turn on the connection's thread, at once if called there.
     package func perform(_ body: @escaping @Sendable () -> Void) { thread.perform(body) }
 
-    /// Does something on the connection's thread, later, behind what this thread has said to the connection's groups; it sends so many bytes.
-    ///
-    /// - Returns: whether it will; not after a close, nor when more than `maxSendBuffer` bytes wait, which ends the connection.
-    package func performInOrder(bytes: Int, _ body: @escaping @Sendable () -> Void) -> Bool {
-        guard readyState == .open else { return false }
-        guard hasRoom(bytes) else { return drop() == .sent }
-        bytesInTransit.add(bytes, ordering: .relaxed)
-        let work = { @Sendable in
-            self.bytesInTransit.subtract(bytes, ordering: .relaxed)
-            body()
-        }
-        if let topics = thread.topics { topics.mailbox.post(waking: thread, work) } else { thread.performLater(work) }
-        return true
-    }
-
     /// Runs tasks on the connection's thread.
     package var taskExecutor: any TaskExecutor { thread }
 
