@@ -138,7 +138,8 @@ let package = Package(
             dependencies: ["WebSocketCore", "WebSocketDeflate", "WebSockets"],
             swiftSettings: settings
         ),
-        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
+        .target(name: "TestSettings", path: "Tests/TestSettings"),
+        .target(name: "TestSupport", dependencies: ["TestSettings"], path: "Tests/TestSupport", swiftSettings: settings),
         .testTarget(
             name: "DuplexTests",
             dependencies: [

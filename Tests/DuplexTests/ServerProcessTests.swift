@@ -36,6 +36,7 @@ struct ServerProcessTests {
         var process: ServerProcess?
         while process == nil {
             process = ServerProcess.listening(at: address)
+            try Task.checkCancellation()
             await Task.yield()
         }
         #expect(process?.pid == ProcessInfo.processInfo.processIdentifier)
