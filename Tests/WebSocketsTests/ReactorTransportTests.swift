@@ -257,6 +257,8 @@ import WebSocketCore
             try await peer.send(WireFrame.text("x").encoded(masked: true))
             #expect(try await peer.readToEnd() == [])
             _ = await socket.waitUntilClosed()
+            // The connection is closed, and whoever waits knows; the handler is told once none is running.
+            await bench.settle()
             #expect(events.value == ["terminated", "closed 1006"])
         }
     }
