@@ -19,7 +19,6 @@ struct EventHandlers: Sendable {
     }
 
     private var entries: [Entry] = []
-    private var onceCount = 0
 
     var isEmpty: Bool { entries.isEmpty }
 
@@ -27,13 +26,11 @@ struct EventHandlers: Sendable {
         // What sees every event sees it before the rest, whenever it was added.
         let place = name == nil ? entries.firstIndex { $0.name != nil } : nil
         entries.insert(Entry(name: name, handler: handler, isOnce: once), at: place ?? entries.endIndex)
-        if once { onceCount += 1 }
     }
 
     /// Removes the handlers of an event.
     mutating func remove(_ name: String?) {
         entries.removeAll { $0.name == name }
-        onceCount = entries.count { $0.isOnce }
     }
 
     /// Adds to what handles an event.
@@ -51,7 +48,6 @@ struct EventHandlers: Sendable {
     /// Removes those that were to be called once, now that this event has come.
     mutating func removeOnce(_ name: String) {
         entries.removeAll { $0.isOnce && ($0.name == nil || $0.name == name) }
-        onceCount = entries.count { $0.isOnce }
     }
 
     /// Some handlers; most events have one, which costs no array.
