@@ -5,11 +5,7 @@
 
 #ifdef __linux__
 
-// For accept4.
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-
+// No feature macro here (_GNU_SOURCE): Swift's Glibc module is built without, and the same headers read two ways do not compile together.
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -34,10 +30,7 @@ static inline int duplex_epoll_ctl(int epoll, int operation, int descriptor, uin
 static inline int duplex_event_descriptor(const struct epoll_event *event) { return (int)event->data.u64; }
 
 /// Takes the next connection of a listening socket, non-blocking and closed on exec, and says whose it is; -1 and `errno` if there is none.
-static inline int duplex_accept(int listening, struct sockaddr_storage *address) {
-    socklen_t length = sizeof *address;
-    return accept4(listening, (struct sockaddr *)address, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
-}
+int duplex_accept(int listening, struct sockaddr_storage *address);
 
 #endif
 

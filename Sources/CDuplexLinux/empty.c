@@ -1,1 +1,0 @@
-// The target is its header; SwiftPM asks for a source file.
