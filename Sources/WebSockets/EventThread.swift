@@ -202,7 +202,8 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
         if hasBurst { topics?.write() }
         // Flushing may wake tasks and make other connections dirty; those are for the next turn.
         swap(&dirty, &flushing)
-        for socket in flushing { socket.flush() }
+        // The list keeps them: to retain and release each would cost more than many a flush.
+        for index in flushing.indices { Unmanaged.passUnretained(flushing[index])._withUnsafeGuaranteedRef { $0.flush() } }
         flushing.removeAll(keepingCapacity: true)
     }
 

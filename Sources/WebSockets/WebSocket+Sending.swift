@@ -170,6 +170,9 @@ extension WebSocket {
             if heldPong == nil, let frames = outbox.takeFrames() {
                 bytesWritten += frames.count
                 transport.writeAndFlush(frames)
+            } else if heldPong == nil, let (header, payload) = outbox.takeLargeFrame(thread) {
+                bytesWritten += header.count + payload.readableBytes
+                transport.writeAndFlush(header, payload)
             } else {
                 flushPieces(transport)
             }
