@@ -28,7 +28,9 @@ import WebSockets
     private func prepared(_ text: String) -> EngineIOPreparedMessage { EngineIOPreparedMessage(.text(text)) }
 
     /// WebSockets, and the sessions of each.
-    private func run(_ count: Int, _ body: (EngineBench, [TestSocket], [EngineIOSession], DispatchSemaphore) async throws -> Void) async throws {
+    private func run(
+        _ count: Int, _ body: (EngineBench, [TestSocket], [EngineIOSession], DispatchSemaphore) async throws -> Void
+    ) async throws {
         let gate = DispatchSemaphore(value: 0)
         try await withEngine(handler: { Holder($0, gate) }) { bench in
             var sockets: [TestSocket] = []
@@ -48,7 +50,8 @@ import WebSockets
             group.send(prepared("all"))
             group.send(prepared("but one"), except: sessions[1])
             for session in sessions { session.send(.text("end")) }
-            for (socket, expected) in zip(sockets, [["4all", "4but one", "4end"], ["4all", "4end"], ["4all", "4but one", "4end"], ["4end"]]) {
+            let heard = [["4all", "4but one", "4end"], ["4all", "4end"], ["4all", "4but one", "4end"], ["4end"]]
+            for (socket, expected) in zip(sockets, heard) {
                 for text in expected { #expect(await socket.next() == text) }
             }
         }
