@@ -91,15 +91,17 @@ final class TopicBroker: Sendable {
     }
 }
 
-/// What other threads have published, and changed, and this one has not yet looked at; in one order.
+/// What other threads have published, changed and sent, and this one has not yet looked at; in one order.
 final class Mailbox: Sendable {
     enum Entry: Sendable {
         case delivery(Delivery)
-        /// A change of who has subscribed to what.
-        case change(@Sendable () -> Void)
+        /// A change of who has subscribed to what, or something that is sent to one connection.
+        case work(@Sendable () -> Void)
     }
 
     private let entries = NIOLockedValueBox<[Entry]>([])
+    /// Whether there is anything in it. Whoever has posted something finds that there is, on whichever thread it goes on.
+    let hasMail = Atomic<Bool>(false)
     /// How many subscriptions the thread has, those included that are on their way: to one that has none, nothing is sent.
     let subscriptions = Atomic<Int>(0)
 
@@ -115,15 +117,19 @@ final class Mailbox: Sendable {
     func post(waking thread: EventThread, _ change: @escaping @Sendable () -> Void) {
         subscriptions.add(1, ordering: .relaxed)
         post(
-            .change {
+            .work {
                 change()
                 self.subscriptions.subtract(1, ordering: .relaxed)
             }, thread)
     }
 
+    /// Has something done in its turn.
+    func post(work: @escaping @Sendable () -> Void, waking thread: EventThread) { post(.work(work), thread) }
+
     private func post(_ entry: Entry, _ thread: EventThread) {
         let isFirst = entries.withLockedValue { entries in
             entries.append(entry)
+            hasMail.store(true, ordering: .releasing)
             return entries.count == 1
         }
         // One wake-up for a batch.
@@ -133,6 +139,7 @@ final class Mailbox: Sendable {
     func takeAll() -> [Entry] {
         entries.withLockedValue { entries in
             defer { entries = [] }
+            hasMail.store(false, ordering: .relaxed)
             return entries
         }
     }

@@ -78,7 +78,7 @@ extension WebSocket {
     var result: SendResult { isTransportWritable && deferred.isEmpty ? .sent : .buffered }
 
     @inline(never)
-    private func drop() -> SendResult {
+    func drop() -> SendResult {
         thread.perform {
             self.thread.tally.sendsDropped += 1
             self.cutOffSlowReader()
