@@ -2,6 +2,7 @@
 
 import NIOCore
 import Testing
+import WebSockets
 
 @testable import SocketIO
 
