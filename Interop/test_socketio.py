@@ -11,6 +11,7 @@ import signal
 import threading
 from pathlib import Path
 
+import aiohttp
 import pytest
 import socketio
 from playwright.sync_api import Browser, Page
@@ -177,6 +178,17 @@ async def test_a_server_that_shuts_down_says_so(start_server, client, way):
     assert reason in (python.io.reason.SERVER_DISCONNECT, python.io.reason.TRANSPORT_ERROR)
     assert server.wait() == 0, "and does not wait for who does not come back"
     assert server.err.text == ""
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_python_over_tls(start_server, tls_flags, trusting, client, way):
+    server = start_server(*tls_flags)
+    assert server.base.startswith("https:")
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusting)) as session:
+        python = await client(server.base, way, http_session=session)
+        assert python.io.transport() == WAYS[way][-1]
+        assert await python.echo("secret", b"\x01") == (("secret", b"\x01"), ("secret", b"\x01"))
+        await python.io.disconnect()
 
 
 async def test_many_clients_come_and_go(echo_server, client):

@@ -1,18 +1,20 @@
-// What names a session to its client: a secret, as whoever knows it can speak and listen in the client's place.
+// What names a session to its client: a secret, as whoever knows it can speak and listen in the client's place. Socket.IO's ids are made the
+// same way.
 
 import NIOCore
 
 /// A session's id: 15 bytes of the system's generator, which is a cryptographic one (getrandom, arc4random), as 20 characters of base64url.
 ///
 /// 120 bits cannot be guessed, and say nothing of other sessions or of their number.
-struct SessionID: Hashable, Sendable {
+package struct SessionID: Hashable, Sendable {
     // Ten characters each.
     private let first: UInt64
     private let second: UInt64
 
     private static let bits = UInt64(60)
 
-    init() {
+    /// Makes an id that no other session has.
+    package init() {
         var generator = SystemRandomNumberGenerator()
         first = generator.next() >> (64 - Self.bits)
         second = generator.next() >> (64 - Self.bits)
@@ -26,5 +28,6 @@ struct SessionID: Hashable, Sendable {
         self.second = second
     }
 
-    var text: String { String(decoding: Base64.urlText(first) + Base64.urlText(second), as: UTF8.self) }
+    /// The id as the client names it.
+    package var text: String { String(decoding: Base64.urlText(first) + Base64.urlText(second), as: UTF8.self) }
 }

@@ -31,7 +31,7 @@ final class RecoveryLog: Sendable {
     private let timers: WheelTimers<Timeout>
     private let state = NIOLockedValueBox(State())
     /// Offsets of an earlier process are none of this one's.
-    private let prefix = SecretID.make().prefix(8)
+    private let prefix = SessionID().text.prefix(8)
 
     init(_ settings: SocketIORecovery, _ timers: WheelTimers<Timeout>) {
         self.settings = settings

@@ -56,8 +56,8 @@ public final class SocketIOSocket: Sendable {
         self.namespace = namespace
         self.auth = auth
         isRecovered = recovered != nil
-        id = recovered?.id ?? SecretID.make()
-        privateID = namespace.server.configuration.recovery == nil ? nil : recovered?.privateID ?? SecretID.make()
+        id = recovered?.id ?? SessionID().text
+        privateID = namespace.server.configuration.recovery == nil ? nil : recovered?.privateID ?? SessionID().text
         var state = State()
         state.rare = recovered?.data.map { Rare(data: $0) }
         state.held = recovered.map { _ in [] }
@@ -137,25 +137,6 @@ public final class SocketIOSocket: Sendable {
 extension SocketIOSocket: CustomStringConvertible {
     /// The id and the namespace.
     public var description: String { "SocketIOSocket(\(id), \(namespace.name))" }
-}
-
-/// Makes ids that nobody can guess.
-enum SecretID {
-    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
-
-    /// 120 bits of the system's generator, a cryptographic one, as 20 characters of base64url.
-    static func make() -> String {
-        var generator = SystemRandomNumberGenerator()
-        var bits = (generator.next() as UInt64, generator.next() as UInt64)
-        return String(unsafeUninitializedCapacity: 20) { text in
-            for place in 0..<10 {
-                text[place] = alphabet[Int(bits.0 & 63)]
-                text[place + 10] = alphabet[Int(bits.1 & 63)]
-                bits = (bits.0 >> 6, bits.1 >> 6)
-            }
-            return 20
-        }
-    }
 }
 
 extension SocketIOSocket: Hashable {

@@ -288,6 +288,8 @@ import WebSockets
             }
             #expect(bench.journal.lines == ["opened", "closed: transport error"])
             #expect(!session.isWritable)
+            let line = try #require(bench.log.shown.last { $0.metadata["sid"] != nil })
+            #expect(line.metadata["detail"] == "the client read too slowly: over 100000 bytes waited (limit maxBufferedBytes)")
             await client.close()
         }
     }
