@@ -1,5 +1,6 @@
 // From bytes to frames (RFC 6455 §5.2): the RFC's examples, pieces, and the byte at which each broken rule is seen.
 
+import TestSupport
 import Testing
 
 @testable import WebSocketCore
@@ -126,7 +127,8 @@ import Testing
                 bytes[1] = announced & 0x7F | (bytes[1] & 0xC0 == 0 ? 0 : 0x80)
             }
             let limit = Int.random(in: 0..<4, using: &random) == 0 ? Int.random(in: 0..<130, using: &random) : .max
-            var (short, long) = (FrameParser(role: role), FrameParser(role: role))
+            var short = FrameParser(role: role)
+            var long = FrameParser(role: role)
             var (shortBytes, longBytes, shortOffset, longOffset) = (bytes, bytes, 0, 0)
             let message = shortBytes.withUnsafeMutableBytes { short.nextShortMessage($0, at: &shortOffset, under: limit) }
             guard let message else {
