@@ -31,7 +31,7 @@ final class ThreadTopics {
     init(broker: TopicBroker, thread: EventThread) {
         self.broker = broker
         self.thread = thread
-        mailbox = Mailbox()
+        mailbox = Mailbox(limit: broker.maxBacklog)
     }
 
     // MARK: Subscribers
@@ -72,12 +72,39 @@ final class ThreadTopics {
 
     /// Takes what other threads have published and changed.
     private func emptyMailbox(writing: Bool = false) {
-        for entry in mailbox.takeAll() {
+        guard let content = mailbox.takeAll() else { return }
+        if !content.missed.isEmpty { tell(content.missed) }
+        for entry in content.entries {
             switch entry {
             case .delivery(let delivery): deliver(delivery)
             case .change(let change): change()
             }
             if writing, let burst, burst.bytes.readableBytes >= Self.maxBurstBytes / 2 { thread.writeNow() }
+        }
+    }
+
+    /// Tells the subscribers of what they will not get.
+    @inline(never)
+    private func tell(_ missed: MissedDeliveries) {
+        distribute()
+        for (name, topic) in missed.topics { tell(topic, name) }
+        // Nobody knows any more who has missed something: whoever must not miss anything unknowingly is told.
+        if missed.others > 0 { for socket in thread.openSockets where socket.mustMissNothing { socket.miss(1, .close) } }
+    }
+
+    private func tell(_ missed: MissedDeliveries.Topic, _ name: String) {
+        let lists: [SubscriberList<WebSocket>] =
+            switch table.channels(of: name) {
+            case .none: []
+            case .one(let list): [list]
+            case .many(let lists): lists
+            }
+        publications += 1
+        for list in lists {
+            for place in list.places where place.membership.lastPublication != publications && place.member !== missed.except {
+                place.membership.lastPublication = publications
+                place.member.miss(missed.count, place.policy)
+            }
         }
     }
 
