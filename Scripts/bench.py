@@ -167,3 +167,13 @@ def number_after(name, line):
 def table(head, rows):
     """The lines of a table in Markdown."""
     return [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *(f"| {' | '.join(row)} |" for row in rows)]
+
+
+def put_into(path, marks, report):
+    """Replaces what stands in a file between two lines."""
+    text = path.read_text()
+    start = text.find(marks[0])
+    end = text.find(marks[1], start)
+    if start < 0 or end < start:
+        raise Trouble(f"{path} has no line {marks[0].strip()} followed by a line {marks[1].strip()} to put the table between")
+    path.write_text(text[: start + len(marks[0])] + "\n" + report + "\n" + text[end:])

@@ -9,13 +9,15 @@ package final class EngineIOGroup: Sendable {
     /// Makes a group without members.
     package init() {}
 
-    /// Adds a session, if a WebSocket carries it, and the messages can go to it as they are.
+    /// Adds a session, if a WebSocket carries it, the change to that is complete, and the messages can go to it as they are.
+    ///
+    /// From one thread, what is said to the group and what is said to one of its sessions arrives in the order of the calls.
     ///
     /// Nobody is called meanwhile, so that the caller may hold a lock.
     ///
     /// - Returns: whether the session is a member.
     package func add(_ session: EngineIOSession) -> Bool {
-        guard session.supportsBinary, let socket = session.webSocket else { return false }
+        guard session.supportsBinary, let socket = session.passingSocket else { return false }
         sockets.add(socket)
         return true
     }

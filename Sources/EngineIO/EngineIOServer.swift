@@ -73,16 +73,9 @@ public final class EngineIOServer: Sendable {
 
     func ended(_ session: EngineIOSession) { sessions.withLockedValue { _ = $0.removeValue(forKey: session.sid) } }
 
-    /// Sends a message to many sessions: encoded once, and each thread that owns connections is woken once.
+    /// Sends a message to many sessions: it is encoded once.
     public func send(_ prepared: EngineIOPreparedMessage, to sessions: some Sequence<EngineIOSession>) {
-        var handOvers: [ObjectIdentifier: (WebSocket, [EngineIOSession])] = [:]
-        for session in sessions {
-            guard let socket = session.sendLater(prepared) else { continue }
-            handOvers[socket.threadID, default: (socket, [])].1.append(session)
-        }
-        for (socket, waiting) in handOvers.values {
-            socket.perform { for session in waiting { session.perform() } }
-        }
+        for session in sessions { session.send(prepared) }
     }
 
     // MARK: The end

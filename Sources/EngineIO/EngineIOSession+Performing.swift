@@ -15,12 +15,14 @@ extension EngineIOSession {
         case thread(WebSocket)
     }
 
-    /// The WebSocket, if what is sent can go to it without asking anybody.
-    ///
-    /// On its thread only: what other threads send takes its place by the lock, and is given to the socket in that order.
+    /// The WebSocket, if what is sent need not ask the machine.
+    @inline(__always)
+    var passingSocket: WebSocket? { isPassing.load(ordering: .acquiring) ? socket.load() : nil }
+
+    /// The WebSocket, if what is sent can go to it at once: on its thread, and nothing that was said before is on its way.
     @inline(__always)
     var directSocket: WebSocket? {
-        guard isDirect.load(ordering: .acquiring), let socket = socket.load(), socket.isOnThread else { return nil }
+        guard let socket = passingSocket, socket.isOnThread, socket.catchUp() else { return nil }
         return socket
     }
 
@@ -28,23 +30,15 @@ extension EngineIOSession {
     func run(_ event: (inout Machine, Timestamp) -> Void) {
         switch decide(event) {
         case .nobody: break
-        case .caller: perform()
-        case .thread(let socket): socket.perform { self.perform() }
+        case .caller: performInOrder()
+        case .thread(let socket): socket.perform { self.performInOrder() }
         }
     }
 
-    /// Sends a message; if that is for a WebSocket's thread to do, the caller is to have it call `perform`.
-    func sendLater(_ prepared: EngineIOPreparedMessage) -> WebSocket? {
-        if let socket = directSocket {
-            Outgoing.prepared(prepared).send(over: socket, supportsBinary: supportsBinary)
-            return nil
-        }
-        switch decide({ _ = $0.send([.prepared(prepared)], at: $1) }) {
-        case .nobody: return nil
-        case .caller: perform()
-        case .thread(let socket): return socket
-        }
-        return nil
+    /// What was sent before leaves first: an end may be among what there is to do.
+    private func performInOrder() {
+        if let socket = socket.load(), socket.isOnThread { _ = socket.catchUp() }
+        perform()
     }
 
     private func decide(_ event: (inout Machine, Timestamp) -> Void) -> Performer {
@@ -52,9 +46,10 @@ extension EngineIOSession {
         return state.withLock { state in
             event(&state.machine, now)
             arm(&state)
+            if state.machine.phase != .open { isPassing.store(false, ordering: .relaxed) }
             guard state.machine.hasActions, !state.isPerforming else { return .nobody }
             state.isPerforming = true
-            // Until all is done, nothing passes by.
+            // Until all is done, no message that arrives passes by.
             isDirect.store(false, ordering: .relaxed)
             guard let socket = socket.load() ?? state.machine.socket else { return .caller }
             guard socket.isOnThread else { return .thread(socket) }
@@ -75,7 +70,7 @@ extension EngineIOSession {
     func perform() {
         while true {
             switch nextStep() {
-            case .perform(let actions): for action in actions { perform(action) }
+            case .perform(let actions): perform(actions)
             case .handOver(let socket): return socket.perform { self.perform() }
             case .done: return
             }
@@ -93,8 +88,28 @@ extension EngineIOSession {
             guard actions.isEmpty else { return .perform(actions) }
             state.isPerforming = false
             isDirect.store(state.machine.directSocket != nil, ordering: .releasing)
+            beginPassing(&state)
             return .done
         }
+    }
+
+    /// What is sent from now on goes to the WebSocket by itself, if that is the transport: all before has gone there.
+    private func beginPassing(_ state: inout State) {
+        if state.machine.phase == .open && state.machine.socket != nil { isPassing.store(true, ordering: .releasing) }
+    }
+
+    private func perform(_ actions: [Machine.Action]) {
+        guard let upgrade = actions.firstIndex(where: \.isUpgrade) else { return actions.forEach(perform) }
+        actions[..<upgrade].forEach(perform)
+        // What was sent on the way leaves before the handler learns of the change, which then is complete.
+        var rest = actions[(upgrade + 1)...]
+        state.withLock { state in
+            rest += state.machine.takeActions()
+            beginPassing(&state)
+        }
+        rest.filter(\.isSend).forEach(perform)
+        perform(actions[upgrade])
+        rest.filter { !$0.isSend }.forEach(perform)
     }
 
     private func perform(_ action: Machine.Action) {
@@ -146,4 +161,9 @@ extension EngineIOSession {
             machine.timerFired(at: now)
         }
     }
+}
+
+extension SessionMachine.Action {
+    fileprivate var isUpgrade: Bool { if case .upgraded = self { true } else { false } }
+    fileprivate var isSend: Bool { if case .send = self { true } else { false } }
 }

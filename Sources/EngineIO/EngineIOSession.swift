@@ -1,8 +1,9 @@
 // One client's session: what any thread may ask of it. What it does with the transports is in EngineIOSession+Transports.swift.
 //
 // The machine is under a lock; what it asks for is done outside of it, by one thread at a time (`isPerforming`), in order. On long-polling that
-// is whoever brought the event. Once the transport is a WebSocket it is that connection's thread alone, and there a message takes a short
-// way, in and out, past lock and machine, as long as these have nothing to do (`isDirect`).
+// is whoever brought the event. Once the transport is a WebSocket it is that connection's thread alone, and a message takes a short way past lock
+// and machine: in, as long as these have nothing to do (`isDirect`); out, from when the change to the WebSocket is complete (`isPassing`). What
+// another thread sends then goes through its mailbox, as what it says to groups does: so the two keep their order.
 
 import HTTPTypes
 import Logging
@@ -42,8 +43,10 @@ public final class EngineIOSession: TimerWheelElement, @unchecked Sendable {
     /// When the last packet came by the short way.
     let heardDirectly = Atomic<UInt64>(0)
     package var timer = TimerWheelPlace.none
-    /// Whether messages take the short way.
+    /// Whether messages that arrive take the short way.
     let isDirect = Atomic<Bool>(false)
+    /// Whether what is sent takes the short way: from when all that was sent before has gone to the WebSocket until the end. Changed under the lock.
+    let isPassing = Atomic<Bool>(false)
     /// False for a client that asked for base64.
     let supportsBinary: Bool
     private let isSecure: Bool
@@ -107,30 +110,20 @@ public final class EngineIOSession: TimerWheelElement, @unchecked Sendable {
     ///   and not delivered when the session ends is lost.
     @discardableResult
     public func send(_ message: Message) -> Bool {
-        if let socket = directSocket {
-            Outgoing.send(message, over: socket, supportsBinary: supportsBinary)
-            return true
-        }
+        if let socket = directSocket { return Outgoing.send(message, over: socket, supportsBinary: supportsBinary) != .dropped }
         return send([.message(message)])
     }
 
     /// Sends several messages, with nothing of another thread's in between, such as a Socket.IO packet and its attachments.
     @discardableResult
     public func send(_ messages: [Message]) -> Bool {
-        if let socket = directSocket {
-            for message in messages { Outgoing.send(message, over: socket, supportsBinary: supportsBinary) }
-            return true
-        }
-        return send(messages.map { .message($0) })
+        send(messages.map { .message($0) })
     }
 
     /// Sends a message that was encoded once for many.
     @discardableResult
     public func send(_ prepared: EngineIOPreparedMessage) -> Bool {
-        if let socket = directSocket {
-            Outgoing.prepared(prepared).send(over: socket, supportsBinary: supportsBinary)
-            return true
-        }
+        if let socket = directSocket { return Outgoing.prepared(prepared).send(over: socket, supportsBinary: supportsBinary) != .dropped }
         return send([.prepared(prepared)])
     }
 
@@ -140,9 +133,23 @@ public final class EngineIOSession: TimerWheelElement, @unchecked Sendable {
 
     private func send(_ messages: [Outgoing]) -> Bool {
         guard !messages.isEmpty else { return isOpen }
-        var isTaken = false
-        run { isTaken = $0.send(messages, at: $1) }
-        return isTaken
+        if let socket = passingSocket { return send(messages, over: socket) }
+        var isTaken: Bool?
+        run { machine, now in
+            // The change to the WebSocket may have been completed since.
+            if !isPassing.load(ordering: .relaxed) { isTaken = machine.send(messages, at: now) }
+        }
+        return isTaken ?? send(messages)
+    }
+
+    private func send(_ messages: [Outgoing], over socket: WebSocket) -> Bool {
+        let supportsBinary = supportsBinary
+        guard socket.isOnThread && socket.catchUp() else {
+            return socket.performInOrder(bytes: messages.reduce(0) { $0 + $1.textLength }) {
+                for message in messages { message.send(over: socket, supportsBinary: supportsBinary) }
+            }
+        }
+        return messages.reduce(true) { $1.send(over: socket, supportsBinary: supportsBinary) != .dropped && $0 }
     }
 
     // MARK: Closing

@@ -37,7 +37,8 @@ enum Outgoing: Sendable {
     }
 
     /// Sends it over a WebSocket.
-    func send(over socket: WebSocket, supportsBinary: Bool) {
+    @discardableResult
+    func send(over socket: WebSocket, supportsBinary: Bool) -> SendResult {
         switch self {
         case .control(let packet): socket.trySend(packet.webSocketMessage())
         case .message(let message): Self.send(message, over: socket, supportsBinary: supportsBinary)
@@ -51,8 +52,8 @@ enum Outgoing: Sendable {
     }
 
     /// Sends a message over a WebSocket.
-    @inline(__always)
-    static func send(_ message: Message, over socket: WebSocket, supportsBinary: Bool) {
+    @inline(__always) @discardableResult
+    static func send(_ message: Message, over socket: WebSocket, supportsBinary: Bool) -> SendResult {
         switch message.kind {
         case .text: socket.trySend(message, after: EngineIOPacket.PacketType.message.digit)
         case .binary:

@@ -52,8 +52,9 @@ final class ClientConnection: EngineIOHandler, @unchecked Sendable {
         state.withLockedValue { $0.timeout = timeout }
     }
 
+    /// It is asked once, as Node does it: who joins and leaves again stays connected, and who is still being judged has not joined.
     private func joinedNothing() {
-        guard state.withLockedValue({ $0.sockets.isEmpty && $0.joining.isEmpty }) else { return }
+        guard state.withLockedValue({ $0.sockets.isEmpty }) else { return }
         configuration.logger.debug("a client joined no namespace in time (limit connectTimeout)")
         session.close(.init(rawValue: SocketIODisconnectReason.forcedServerClose.rawValue))
     }
@@ -171,7 +172,11 @@ final class ClientConnection: EngineIOHandler, @unchecked Sendable {
             return (true, state.timeout.take())
         }
         timeout?.cancel()
-        guard isOpen else { return }
+        guard isOpen else {
+            // It has gone again, and may come back once more.
+            if let recovered { socket.namespace.adapter.persist(recovered.session) }
+            return
+        }
         socket.namespace.add(socket, recovered)
     }
 

@@ -77,7 +77,7 @@ final class RecoveryLog: Sendable {
 
     func persist(_ session: SocketIOSession) {
         let timeout = timers.call(after: settings.maxDisconnectionDuration) { [weak self] in self?.expire(session.privateID) }
-        state.withLockedValue { $0.sessions[session.privateID] = (session, timeout) }
+        state.withLockedValue { $0.sessions.updateValue((session, timeout), forKey: session.privateID) }?.timeout.cancel()
     }
 
     private func expire(_ privateID: String) {
@@ -85,18 +85,25 @@ final class RecoveryLog: Sendable {
         if let expired { tell(expired.session) }
     }
 
-    /// - Returns: the session and what it missed; nil if it is not known, or what was missed is not known any more.
+    /// - Returns: the session; nil if it is not known, or what was missed is not known any more.
     func restore(_ privateID: String, _ offset: String) -> RecoveredSession? {
-        let found = state.withLockedValue { state -> (RecoveredSession, Timeout)? in
-            guard let (session, timeout) = state.sessions[privateID],
-                let index = state.entries[state.first...].firstIndex(where: { $0.offset == offset })
-            else { return nil }
-            state.sessions[privateID] = nil
-            let missed = state.entries[(index + 1)...].filter { Self.concerns(session, $0.options) }
-            return (RecoveredSession(session, missed: missed.map(\.values)), timeout)
+        let found = state.withLockedValue { state in
+            Self.index(of: offset, state) == nil ? nil : state.sessions.removeValue(forKey: privateID)
         }
-        found?.1.cancel()
-        return found?.0
+        found?.timeout.cancel()
+        return found.map { RecoveredSession($0.session, offset: offset) }
+    }
+
+    /// - Returns: what a session has missed up to now; nil if it is not known any more.
+    func missed(_ recovered: RecoveredSession) -> [[SocketIOValue]]? {
+        state.withLockedValue { state in
+            guard let index = Self.index(of: recovered.offset, state) else { return nil }
+            return state.entries[(index + 1)...].filter { Self.concerns(recovered.session, $0.options) }.map(\.values)
+        }
+    }
+
+    private static func index(of offset: String, _ state: State) -> Int? {
+        state.entries[state.first...].firstIndex { $0.offset == offset }
     }
 
     private static func concerns(_ session: SocketIOSession, _ options: SocketIOBroadcastOptions) -> Bool {

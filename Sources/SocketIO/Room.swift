@@ -15,16 +15,22 @@ final class Room: @unchecked Sendable {
     private(set) var group: EngineIOGroup?
     /// The members of a group that it does not reach, as they are on long-polling.
     private(set) var others: Set<SocketIOSocket> = []
-    /// How many broadcasts are under way: a member that changed from `others` to the group meanwhile might be told twice, or not at all.
+    /// How many broadcasts are under way: whoever came to the group meanwhile, from `others` or from outside, might be told twice, or not at
+    /// all.
     var sending = 0
-    /// The members that wait for that to change.
+    /// The members that wait for that, to come to the group.
     private var changing: [SocketIOSocket] = []
 
     var isGroup: Bool { group != nil }
 
     func add(_ socket: SocketIOSocket) {
         guard members.insert(socket).inserted, let group else { return }
-        if !group.add(socket.client.session) { others.insert(socket) }
+        if sending > 0 || socket.isCatchingUp {
+            others.insert(socket)
+            changing.append(socket)
+        } else if !group.add(socket.client.session) {
+            others.insert(socket)
+        }
     }
 
     func remove(_ socket: SocketIOSocket) {
@@ -35,18 +41,18 @@ final class Room: @unchecked Sendable {
     func becomeGroup() {
         guard group == nil, members.count >= Self.groupThreshold else { return }
         let made = EngineIOGroup()
-        others = members.filter { !made.add($0.client.session) }
+        others = members.filter { $0.isCatchingUp || !made.add($0.client.session) }
         group = made
     }
 
-    /// A member's transport is a WebSocket now.
+    /// A member's transport is a WebSocket now, or it has caught up.
     func transportChanged(_ socket: SocketIOSocket) {
         guard others.contains(socket) else { return }
         if sending > 0 { changing.append(socket) } else { move(socket) }
     }
 
     private func move(_ socket: SocketIOSocket) {
-        guard let group, others.contains(socket), group.add(socket.client.session) else { return }
+        guard !socket.isCatchingUp, let group, others.contains(socket), group.add(socket.client.session) else { return }
         others.remove(socket)
     }
 

@@ -76,10 +76,13 @@ public protocol SocketIOAdapter: AnyObject, Sendable {
     ///
     /// - Parameters:
     ///   - counted: told, once for each node, how many sockets were asked there.
-    ///   - answered: told of each answer.
+    ///   - answered: told of each answer, and, with nil, of each socket that has left without one.
+    /// - Returns: ends the waiting for answers.
+    /// - Throws: `SocketIOUsageError` if the event can not be sent; then nobody is told anything.
     func broadcast(
         _ event: [SocketIOValue], _ options: SocketIOBroadcastOptions, counted: @escaping @Sendable (Int) -> Void,
-        answered: @escaping @Sendable ([SocketIOValue]) -> Void)
+        answered: @escaping @Sendable ([SocketIOValue]?) -> Void
+    ) throws(SocketIOUsageError) -> @Sendable () -> Void
     /// The sockets, described.
     func fetchSockets(_ options: SocketIOBroadcastOptions) async throws -> [SocketIORemoteSocket]
     /// Puts sockets into rooms.
@@ -102,8 +105,14 @@ public protocol SocketIOAdapter: AnyObject, Sendable {
 
     /// Keeps a session whose client may come back.
     func persist(_ session: SocketIOSession)
-    /// Finds a session, and what its client missed; nil if it is not known, or too old, or what was missed is not known any more.
+    /// Finds a session, which is not found again; nil if it is not known, or too old, or what its client missed is not known any more.
     func restore(privateID: String, offset: String) async -> RecoveredSession?
+    /// Lets a socket that has come back into the namespace and its rooms.
+    ///
+    /// To a broadcast on this node, this happens in one moment: what was said before is missed, what is said later goes to the socket.
+    ///
+    /// - Returns: the events that it missed, in order; nil if it has gone again, or they are not known any more.
+    func rejoin(_ socket: SocketIOSocket, _ recovered: RecoveredSession) -> [[SocketIOValue]]?
 
     /// Ends: the namespace is gone.
     func close()
@@ -129,17 +138,17 @@ public struct SocketIOSession: Sendable {
     }
 }
 
-/// A client that has come back, and what it missed.
+/// A client that has come back.
 public struct RecoveredSession: Sendable {
     /// What was kept.
     public let session: SocketIOSession
-    /// The events that it missed, in order.
-    public let missed: [[SocketIOValue]]
+    /// The offset of the last event that it has.
+    public let offset: String
 
     /// Makes it.
-    public init(_ session: SocketIOSession, missed: [[SocketIOValue]]) {
+    public init(_ session: SocketIOSession, offset: String) {
         self.session = session
-        self.missed = missed
+        self.offset = offset
     }
 
     var id: String { session.id }

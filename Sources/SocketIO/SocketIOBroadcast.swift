@@ -39,8 +39,10 @@ extension SocketIOTarget {
 
     /// Sends an event to all of them, and waits for all their acknowledgements.
     ///
-    /// - Returns: the arguments of each, in the order in which they came.
-    /// - Throws: `SocketIOAckError` with the answers that came in time, if some did not.
+    /// A socket that leaves before it has answered is not waited for any longer. (Node waits for it until the timeout.)
+    ///
+    /// - Returns: the arguments of each that answered, in the order in which they came.
+    /// - Throws: `SocketIOAckError` with the answers that came in time, if some did not; `CancellationError`.
     public func emitWithAck<each Argument: Encodable>(
         _ event: String, _ arguments: repeat each Argument
     ) async throws -> [[SocketIOValue]] {
@@ -114,10 +116,18 @@ public struct SocketIOBroadcast: SocketIOTarget, Sendable {
         let collector = AnswerCollector(nodes: nodes)
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
-                collector.begin(continuation)
-                adapter.broadcast(values, options, counted: { collector.counted($0) }, answered: { collector.answered($0) })
+                guard collector.begin(continuation) else { return }
+                do throws(SocketIOUsageError) {
+                    collector.whenEnded(
+                        try adapter.broadcast(values, options, counted: { collector.counted($0) }, answered: { collector.answered($0) }))
+                } catch {
+                    namespace.server.configuration.logger.error(
+                        "a broadcast is not sent: \(error)", metadata: ["namespace": "\(namespace.name)"])
+                    return collector.end(.notSent)
+                }
                 guard let timeout = options.timeout else { return }
-                collector.end(with: namespace.server.timers.call(after: timeout) { collector.end(.timeout) })
+                let timer = namespace.server.timers.call(after: timeout) { collector.end(.timeout) }
+                collector.whenEnded { timer.cancel() }
             }
         } onCancel: {
             collector.end(.cancelled)
@@ -129,32 +139,35 @@ public struct SocketIOBroadcast: SocketIOTarget, Sendable {
 private final class AnswerCollector: Sendable {
     private struct State {
         var continuation: CheckedContinuation<[[SocketIOValue]], any Error>?
-        var isCancelled = false
+        var hasEnded = false
         var nodesLeft: Int
+        /// How many answers are still to come.
         var expected = 0
         var answers: [[SocketIOValue]] = []
-        var timeout: Timeout?
+        var ending: [@Sendable () -> Void] = []
     }
 
     private let state: NIOLockedValueBox<State>
 
     init(nodes: Int) { state = NIOLockedValueBox(State(nodesLeft: nodes)) }
 
-    func begin(_ continuation: CheckedContinuation<[[SocketIOValue]], any Error>) {
-        let isCancelled = state.withLockedValue { state in
-            state.continuation = continuation
-            return state.isCancelled
+    /// False for a task that was cancelled before.
+    func begin(_ continuation: CheckedContinuation<[[SocketIOValue]], any Error>) -> Bool {
+        let hasEnded = state.withLockedValue { state in
+            if !state.hasEnded { state.continuation = continuation }
+            return state.hasEnded
         }
-        if isCancelled { end(.cancelled) }
+        if hasEnded { continuation.resume(throwing: CancellationError()) }
+        return !hasEnded
     }
 
-    /// Has the waiting end by a timeout.
-    func end(with timeout: Timeout) {
-        let isLate = state.withLockedValue { state in
-            state.timeout = timeout
-            return state.continuation == nil
+    /// Has something done at the end; at once if it has come.
+    func whenEnded(_ body: @escaping @Sendable () -> Void) {
+        let hasEnded = state.withLockedValue { state in
+            if !state.hasEnded { state.ending.append(body) }
+            return state.hasEnded
         }
-        if isLate { timeout.cancel() }
+        if hasEnded { body() }
     }
 
     func counted(_ sockets: Int) {
@@ -164,28 +177,40 @@ private final class AnswerCollector: Sendable {
         }
     }
 
-    func answered(_ answer: [SocketIOValue]) { settle { $0.answers.append(answer) } }
+    /// - Parameter answer: nil for a socket that has left.
+    func answered(_ answer: [SocketIOValue]?) {
+        settle { state in
+            state.expected -= 1
+            if let answer { state.answers.append(answer) }
+        }
+    }
 
     private func settle(_ change: (inout State) -> Void) {
-        let (continuation, timeout, answers) = state.withLockedValue { state in
+        let isComplete = state.withLockedValue { state in
             change(&state)
-            guard state.nodesLeft <= 0, state.answers.count >= state.expected else {
-                return (nil as CheckedContinuation<[[SocketIOValue]], any Error>?, nil as Timeout?, [] as [[SocketIOValue]])
-            }
-            return (state.continuation.take(), state.timeout.take(), state.answers)
+            return state.nodesLeft <= 0 && state.expected <= 0
         }
-        timeout?.cancel()
-        continuation?.resume(returning: answers)
+        if isComplete { end { .success($0) } }
     }
 
     func end(_ reason: SocketIOAckError.Reason) {
-        let (continuation, answers) = state.withLockedValue { state in
-            state.isCancelled = true
-            return (state.continuation.take(), state.answers)
+        end { .failure(reason == .cancelled ? CancellationError() : SocketIOAckError(reason, responses: $0)) }
+    }
+
+    /// Ends the waiting, the first time.
+    private func end(_ result: ([[SocketIOValue]]) -> Result<[[SocketIOValue]], any Error>) {
+        let ended = state.withLockedValue { state -> State? in
+            guard !state.hasEnded else { return nil }
+            defer {
+                state.hasEnded = true
+                state.continuation = nil
+                state.ending = []
+            }
+            return state
         }
-        guard let continuation else { return }
-        continuation.resume(
-            throwing: reason == .cancelled ? CancellationError() as any Error : SocketIOAckError(reason, responses: answers))
+        guard let ended else { return }
+        for body in ended.ending { body() }
+        ended.continuation?.resume(with: result(ended.answers))
     }
 }
 

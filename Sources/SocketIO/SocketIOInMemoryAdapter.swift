@@ -33,32 +33,37 @@ public final class SocketIOInMemoryAdapter: SocketIOAdapter {
 
     /// Puts a socket into rooms; see `SocketIOAdapter`.
     public func join(_ socket: SocketIOSocket, rooms: Set<String>) -> Set<String> {
-        let limit = server.configuration.maxRooms
         var events: [SocketIORoomEvent] = []
         let refused = state.withLockedValue { state in
             // One that has left joins nothing: nobody would take it out again.
-            guard socket.isIn else { return rooms }
-            state.everybody?.add(socket)
-            guard !rooms.isEmpty else { return [] }
-            var refused: Set<String> = []
-            var own = state.memberships[socket.id] ?? []
-            for room in rooms where room != socket.id && !own.contains(room) {
-                guard own.count < limit else {
-                    refused.insert(room)
-                    continue
-                }
-                own.insert(room)
-                if state.rooms[room] == nil {
-                    state.rooms[room] = Room()
-                    events.append(.create(room: room))
-                }
-                state.rooms[room]?.add(socket)
-                events.append(.join(room: room, id: socket.id))
-            }
-            if !own.isEmpty { state.memberships[socket.id] = own }
-            return refused
+            socket.isIn ? put(socket, into: rooms, &state, &events) : rooms
         }
         namespace.tell(events)
+        return refused
+    }
+
+    private func put(
+        _ socket: SocketIOSocket, into rooms: Set<String>, _ state: inout State, _ events: inout [SocketIORoomEvent]
+    ) -> Set<String> {
+        state.everybody?.add(socket)
+        guard !rooms.isEmpty else { return [] }
+        let limit = server.configuration.maxRooms
+        var refused: Set<String> = []
+        var own = state.memberships[socket.id] ?? []
+        for room in rooms where room != socket.id && !own.contains(room) {
+            guard own.count < limit else {
+                refused.insert(room)
+                continue
+            }
+            own.insert(room)
+            if state.rooms[room] == nil {
+                state.rooms[room] = Room()
+                events.append(.create(room: room))
+            }
+            state.rooms[room]?.add(socket)
+            events.append(.join(room: room, id: socket.id))
+        }
+        if !own.isEmpty { state.memberships[socket.id] = own }
         return refused
     }
 
@@ -115,10 +120,12 @@ public final class SocketIOInMemoryAdapter: SocketIOAdapter {
     // MARK: Who is meant
 
     /// This node's sockets that are meant.
-    func sockets(_ options: SocketIOBroadcastOptions) -> [SocketIOSocket] {
-        let meant = state.withLockedValue { Self.included(options.rooms, namespace, $0) }
+    func sockets(_ options: SocketIOBroadcastOptions) -> [SocketIOSocket] { state.withLockedValue { sockets(options, $0) } }
+
+    private func sockets(_ options: SocketIOBroadcastOptions, _ state: State) -> [SocketIOSocket] {
+        let meant = Self.included(options.rooms, namespace, state)
         guard !options.except.isEmpty else { return meant }
-        let left = Set(state.withLockedValue { Self.included(options.except, namespace, $0) })
+        let left = Set(Self.included(options.except, namespace, state))
         return meant.filter { !left.contains($0) }
     }
 
@@ -136,33 +143,41 @@ public final class SocketIOInMemoryAdapter: SocketIOAdapter {
 
     // MARK: Broadcasts
 
+    /// Who gets a broadcast.
+    private enum Audience {
+        case sockets([SocketIOSocket])
+        /// A room whose sockets are told as a group, but for `others`.
+        case group(Room, members: Set<SocketIOSocket>, others: Set<SocketIOSocket>)
+    }
+
     /// Sends a packet to sockets; it is encoded once.
     public func broadcast(_ packet: SocketIOPacket, _ options: SocketIOBroadcastOptions) {
-        let packet = log?.note(packet, options) ?? packet
-        let messages: SocketIOMessages
+        // In one moment: whoever comes back either finds it among what was missed or is in the audience.
+        let (packet, audience) = state.withLockedValue { state -> (SocketIOPacket, Audience) in
+            (log?.note(packet, options) ?? packet, self.audience(options, &state))
+        }
         do throws(SocketIOUsageError) {
-            messages = try server.configuration.parser.encode(packet)
+            let messages = try server.configuration.parser.encode(packet)
+            send(messages.map { EngineIOPreparedMessage($0.compressed(options.compression)) }, packet, audience, options)
         } catch {
-            return server.configuration.logger.error("a broadcast is not sent: \(error)", metadata: ["namespace": "\(namespace.name)"])
+            server.configuration.logger.error("a broadcast is not sent: \(error)", metadata: ["namespace": "\(namespace.name)"])
         }
-        let prepared = messages.map { EngineIOPreparedMessage($0.compressed(options.compression)) }
-        if prepared.count == 1, let room = beginSending(options) {
-            send(prepared[0], room, options)
-        } else {
-            for socket in sockets(options) { socket.send(prepared, packet, options) }
-        }
+        if case .group(let room, _, _) = audience { state.withLockedValue { _ in room.endSending() } }
+    }
+
+    private func audience(_ options: SocketIOBroadcastOptions, _ state: inout State) -> Audience {
+        guard let room = group(options, &state) else { return .sockets(sockets(options, state)) }
+        room.sending += 1
+        return .group(room, members: room.members, others: room.others)
     }
 
     /// The room that is meant, if its sockets can be told as a group: all of them, or all but one.
-    private func beginSending(_ options: SocketIOBroadcastOptions) -> Room? {
+    private func group(_ options: SocketIOBroadcastOptions, _ state: inout State) -> Room? {
         guard options.rooms.count <= 1, options.except.count <= 1, !options.isVolatile, !server.anyoneSeesOutgoing else { return nil }
-        return state.withLockedValue { state in
-            // A room may have the name of what is excepted.
-            if let except = options.except.first, state.rooms[except] != nil { return nil }
-            guard let room = room(options.rooms.first, &state), room.isGroup else { return nil }
-            room.sending += 1
-            return room
-        }
+        // A room may have the name of what is excepted.
+        if let except = options.except.first, state.rooms[except] != nil { return nil }
+        guard let room = room(options.rooms.first, &state), room.isGroup else { return nil }
+        return room
     }
 
     private func room(_ name: String?, _ state: inout State) -> Room? {
@@ -179,34 +194,33 @@ public final class SocketIOInMemoryAdapter: SocketIOAdapter {
         return state.everybody
     }
 
-    private func send(_ prepared: EngineIOPreparedMessage, _ room: Room, _ options: SocketIOBroadcastOptions) {
-        let except = options.except.first.flatMap { namespace.socket($0) }
-        // Nobody is told under the lock: who is told may leave.
-        let others = state.withLockedValue { _ in room.others }
-        room.group?.send(prepared, except: except?.client.session)
-        for socket in others where socket !== except { socket.client.session.send(prepared) }
-        state.withLockedValue { _ in room.endSending() }
+    // Nobody is told under the lock: who is told may leave.
+    private func send(
+        _ prepared: [EngineIOPreparedMessage], _ packet: SocketIOPacket, _ audience: Audience, _ options: SocketIOBroadcastOptions
+    ) {
+        switch audience {
+        case .sockets(let sockets):
+            for socket in sockets { socket.send(prepared, packet, options) }
+        case .group(let room, let members, let others):
+            let except = options.except.first.flatMap { namespace.socket($0) }
+            // What has attachments goes to each by itself, so that nothing comes between.
+            if prepared.count == 1 { room.group?.send(prepared[0], except: except?.client.session) }
+            for socket in prepared.count == 1 ? others : members where socket !== except { socket.send(prepared, packet, options) }
+        }
     }
 
     /// Sends an event to sockets and collects their answers.
     public func broadcast(
         _ event: [SocketIOValue], _ options: SocketIOBroadcastOptions, counted: @escaping @Sendable (Int) -> Void,
-        answered: @escaping @Sendable ([SocketIOValue]) -> Void
-    ) {
+        answered: @escaping @Sendable ([SocketIOValue]?) -> Void
+    ) throws(SocketIOUsageError) -> @Sendable () -> Void {
         let id = namespace.nextID()
         let packet = SocketIOPacket(namespace: namespace.name, content: .event(event, id: id))
-        let sockets = sockets(options).filter { socket in
-            socket.awaitAnswer(id) { if case .success(let values) = $0 { answered(values) } }
-        }
+        let prepared = try server.configuration.parser.encode(packet).map { EngineIOPreparedMessage($0.compressed(options.compression)) }
+        let sockets = sockets(options).filter { $0.awaitAnswer(id) { answered(try? $0.get()) } }
         counted(sockets.count)
-        guard let messages = try? server.configuration.parser.encode(packet) else {
-            return server.configuration.logger.error("a broadcast can not be encoded", metadata: ["namespace": "\(namespace.name)"])
-        }
-        let prepared = messages.map { EngineIOPreparedMessage($0.compressed(options.compression)) }
         for socket in sockets { socket.send(prepared, packet, options) }
-        guard let timeout = options.timeout else { return }
-        // What has not been answered by then is not waited for any more.
-        _ = server.timers.call(after: timeout) { for socket in sockets { socket.answer(id, .failure(SocketIOAckError(.timeout))) } }
+        return { for socket in sockets { socket.answer(id, .failure(SocketIOAckError(.timeout))) } }
     }
 
     // MARK: Sockets
@@ -244,8 +258,22 @@ public final class SocketIOInMemoryAdapter: SocketIOAdapter {
 
     /// Keeps a session whose client may come back, if recovery is on.
     public func persist(_ session: SocketIOSession) { log?.persist(session) }
-    /// Finds a session, and what its client missed.
+    /// Finds a session.
     public func restore(privateID: String, offset: String) async -> RecoveredSession? { log?.restore(privateID, offset) }
+
+    /// Lets a socket that has come back into the namespace and its rooms; see `SocketIOAdapter`.
+    public func rejoin(_ socket: SocketIOSocket, _ recovered: RecoveredSession) -> [[SocketIOValue]]? {
+        var events: [SocketIORoomEvent] = []
+        let missed = state.withLockedValue { state -> [[SocketIOValue]]? in
+            guard socket.isIn, let missed = log?.missed(recovered) else { return nil }
+            namespace.insert(socket)
+            _ = put(socket, into: recovered.session.rooms, &state, &events)
+            return missed
+        }
+        namespace.tell(events)
+        return missed
+    }
+
     /// Does nothing.
     public func close() {}
 }
@@ -261,8 +289,11 @@ final class SocketIONoAdapter: SocketIOAdapter {
     func broadcast(_ packet: SocketIOPacket, _ options: SocketIOBroadcastOptions) {}
     func broadcast(
         _ event: [SocketIOValue], _ options: SocketIOBroadcastOptions, counted: @escaping @Sendable (Int) -> Void,
-        answered: @escaping @Sendable ([SocketIOValue]) -> Void
-    ) { counted(0) }
+        answered: @escaping @Sendable ([SocketIOValue]?) -> Void
+    ) -> @Sendable () -> Void {
+        counted(0)
+        return {}
+    }
     func fetchSockets(_ options: SocketIOBroadcastOptions) async throws -> [SocketIORemoteSocket] { [] }
     func joinSockets(_ options: SocketIOBroadcastOptions, rooms: Set<String>) {}
     func leaveSockets(_ options: SocketIOBroadcastOptions, rooms: Set<String>) {}
@@ -272,5 +303,6 @@ final class SocketIONoAdapter: SocketIOAdapter {
     func serverSideEmitWithAck(_ event: [SocketIOValue], timeout: Duration?) async throws -> [[SocketIOValue]] { [] }
     func persist(_ session: SocketIOSession) {}
     func restore(privateID: String, offset: String) async -> RecoveredSession? { nil }
+    func rejoin(_ socket: SocketIOSocket, _ recovered: RecoveredSession) -> [[SocketIOValue]]? { nil }
     func close() {}
 }

@@ -96,26 +96,53 @@ public final class SocketIONamespace: Sendable {
 
     /// Lets a socket in: what it missed, the answer to its CONNECT, and then whoever wants to know.
     func add(_ socket: SocketIOSocket, _ recovered: RecoveredSession?) {
-        let (sync, async) = state.withLockedValue { state in
-            state.sockets[socket.id] = socket
-            return (state.onConnection, state.onConnectionAsync)
-        }
-        guard socket.state.withLockedValue({ $0.connect() }) else {
-            return state.withLockedValue { _ = $0.sockets.removeValue(forKey: socket.id) }
-        }
-        _ = adapter.join(socket, rooms: recovered?.session.rooms ?? [])
-        if let recovered {
-            for event in recovered.missed { socket.send(SocketIOPacket(namespace: name, content: .event(event, id: nil))) }
-        }
+        guard recovered.map({ readmit(socket, $0) }) ?? admit(socket) else { return }
         var answer: SocketIOObject = ["sid": .string(socket.id)]
         if let privateID = socket.privateID { answer["pid"] = .string(privateID) }
-        socket.send(SocketIOPacket(namespace: name, content: .connect(answer)))
+        socket.sendNow(SocketIOPacket(namespace: name, content: .connect(answer)))
+        if recovered != nil {
+            socket.caughtUp()
+            adapter.transportChanged(socket)
+        }
+        let (sync, async) = state.withLockedValue { ($0.onConnection, $0.onConnectionAsync) }
         for body in sync { body(socket) }
         for body in async { socket.enqueue { await body(socket) } }
     }
 
+    private func admit(_ socket: SocketIOSocket) -> Bool {
+        insert(socket)
+        guard socket.state.withLockedValue({ $0.connect() }) else {
+            state.withLockedValue { _ = $0.sockets.removeValue(forKey: socket.id) }
+            return false
+        }
+        _ = adapter.join(socket, rooms: [])
+        return true
+    }
+
+    /// Lets a socket that has come back in where it was, and sends what it missed.
+    private func readmit(_ socket: SocketIOSocket, _ recovered: RecoveredSession) -> Bool {
+        guard socket.state.withLockedValue({ $0.connect() }), let missed = adapter.rejoin(socket, recovered) else {
+            notReadmitted(socket, recovered)
+            return false
+        }
+        for event in missed { socket.sendNow(SocketIOPacket(namespace: name, content: .event(event, id: nil))) }
+        return true
+    }
+
+    private func notReadmitted(_ socket: SocketIOSocket, _ recovered: RecoveredSession) {
+        // It has gone again, and may come back once more.
+        guard socket.isIn else { return adapter.persist(recovered.session) }
+        server.configuration.logger.info(
+            "what a client missed was dropped while it was let in (limit SocketIORecovery.maxBytes): it has to begin anew",
+            metadata: ["socket": "\(socket.id)", "namespace": "\(name)"])
+        socket.client.session.close(.transportError)
+    }
+
+    /// Has a socket be one of this node's.
+    func insert(_ socket: SocketIOSocket) { state.withLockedValue { $0.sockets[socket.id] = socket } }
+
     func remove(_ socket: SocketIOSocket, _ reason: SocketIODisconnectReason) {
-        if reason.isRecoverable, let privateID = socket.privateID {
+        if reason.isRecoverable, let privateID = socket.privateID, self.socket(socket.id) === socket {
             let data = socket.state.withLockedValue { $0.rare?.data }
             adapter.persist(SocketIOSession(id: socket.id, privateID: privateID, rooms: socket.rooms, data: data))
         }

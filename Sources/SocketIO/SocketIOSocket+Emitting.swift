@@ -122,6 +122,13 @@ extension SocketIOSocket {
     /// Sends a packet; false if it can not be encoded or the socket is gone.
     @discardableResult
     func send(_ packet: SocketIOPacket, _ options: SendOptions = SendOptions()) -> Bool {
+        if isCatchingUp, hold({ self.sendNow(packet, options) }) { return true }
+        return sendNow(packet, options)
+    }
+
+    /// Sends a packet without waiting for what the client has missed.
+    @discardableResult
+    func sendNow(_ packet: SocketIOPacket, _ options: SendOptions = SendOptions()) -> Bool {
         if options.isVolatile && !client.session.isWritable { return false }
         let messages: SocketIOMessages
         do throws(SocketIOUsageError) {

@@ -4,6 +4,7 @@
 public import EngineIO
 import Logging
 import NIOConcurrencyHelpers
+import Synchronization
 import WebSockets
 
 /// A client in a namespace.
@@ -20,6 +21,8 @@ public final class SocketIOSocket: Sendable {
         var queue = EventQueue()
         /// What most sockets never have.
         var rare: Rare?
+        /// What is sent to a client that has come back and has not got yet all that it missed; nil for all others.
+        var held: [@Sendable () -> Void]?
     }
 
     /// What most sockets never have.
@@ -44,6 +47,7 @@ public final class SocketIOSocket: Sendable {
     /// The secret by which the client is known when it comes back; nil without recovery.
     let privateID: String?
     let state: NIOLockedValueBox<State>
+    private let catchingUp = Atomic<Bool>(false)
 
     init(
         _ client: ClientConnection, _ namespace: SocketIONamespace, auth: SocketIOValue, recovered: RecoveredSession? = nil
@@ -56,7 +60,9 @@ public final class SocketIOSocket: Sendable {
         privateID = namespace.server.configuration.recovery == nil ? nil : recovered?.privateID ?? SecretID.make()
         var state = State()
         state.rare = recovered?.data.map { Rare(data: $0) }
+        state.held = recovered.map { _ in [] }
         self.state = NIOLockedValueBox(state)
+        catchingUp.store(recovered != nil, ordering: .relaxed)
     }
 
     var server: SocketIOServer { namespace.server }
@@ -163,8 +169,44 @@ extension SocketIOSocket {
     /// Whether it can still be in rooms.
     var isIn: Bool { state.withLockedValue { $0.phase != .disconnected } }
 
+    // MARK: Coming back
+
+    /// Whether the client has come back and has not got yet all that it missed.
+    var isCatchingUp: Bool { catchingUp.load(ordering: .acquiring) }
+
+    /// Keeps what is to be sent until the client has got what it missed; false if that is now.
+    func hold(_ send: @escaping @Sendable () -> Void) -> Bool {
+        state.withLockedValue { state in
+            guard state.held != nil else { return false }
+            state.held?.append(send)
+            return true
+        }
+    }
+
+    /// The client has got what it missed: sends what was kept meanwhile, and from then on at once.
+    func caughtUp() {
+        while true {
+            let held = state.withLockedValue { state -> [@Sendable () -> Void] in
+                guard let held = state.held, !held.isEmpty else {
+                    state.held = nil
+                    catchingUp.store(false, ordering: .releasing)
+                    return []
+                }
+                state.held = []
+                return held
+            }
+            guard !held.isEmpty else { return }
+            for send in held { send() }
+        }
+    }
+
     /// Sends what was encoded once for many.
     func send(_ prepared: [EngineIOPreparedMessage], _ packet: SocketIOPacket, _ options: SocketIOBroadcastOptions) {
+        if isCatchingUp, hold({ self.sendNow(prepared, packet, options) }) { return }
+        sendNow(prepared, packet, options)
+    }
+
+    private func sendNow(_ prepared: [EngineIOPreparedMessage], _ packet: SocketIOPacket, _ options: SocketIOBroadcastOptions) {
         let session = client.session
         if options.isVolatile && !session.isWritable { return }
         if client.anyoneSeesOutgoing { tellOfOutgoing(packet) }

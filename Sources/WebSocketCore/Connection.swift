@@ -85,6 +85,10 @@ public struct Connection: ~Copyable, Sendable {
     public mutating func receive(
         _ bytes: UnsafeMutableRawBufferPointer, at offset: inout Int
     ) throws(ProtocolError) -> Event? {
+        if state == .open, let (isText, payload) = parser.nextShortMessage(bytes, at: &offset, under: assembler.limitOfWholeMessage) {
+            if isText { try Self.checkText(UnsafeRawBufferPointer(rebasing: bytes[payload])) }
+            return .message(isText ? .text : .binary, payload, isCompressed: false)
+        }
         while state == .open || state == .closingByUs {
             guard let chunk = try parser.next(bytes, at: &offset) else { return nil }
             if chunk.header.opcode.isControl {
@@ -95,6 +99,13 @@ public struct Connection: ~Copyable, Sendable {
         }
         offset = bytes.count
         return nil
+    }
+
+    /// §8.1: text that is not UTF-8 fails the connection; here all of it is at hand.
+    @inline(__always)
+    private static func checkText(_ text: UnsafeRawBufferPointer) throws(ProtocolError) {
+        var utf8 = UTF8Validator()
+        guard utf8.validate(text), utf8.isComplete else { throw ProtocolError(.invalidUTF8) }
     }
 
     @inline(__always)

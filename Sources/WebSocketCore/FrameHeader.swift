@@ -40,6 +40,13 @@ public struct FrameHeader: Sendable, Hashable {
         2 + (payloadLength < 126 ? 0 : payloadLength < 65536 ? 2 : 8) + (maskKey == nil ? 0 : 4)
     }
 
+    /// The header's two bytes as they lie in memory, if it has no more: it has no mask, and the payload is of under 126 bytes.
+    @inlinable package var shortForm: UInt16? {
+        guard maskKey == nil, payloadLength < 126 else { return nil }
+        let first: UInt8 = (isFinal ? 0x80 : 0) | (isCompressed ? 0x40 : 0) | opcode.rawValue
+        return (UInt16(first) << 8 | UInt16(truncatingIfNeeded: payloadLength)).bigEndian
+    }
+
     /// Writes the header, in the fewest bytes that hold its length (RFC 6455 §5.2: "the minimal number of bytes MUST be used").
     ///
     /// - Parameter bytes: at least `encodedLength` bytes.

@@ -17,6 +17,14 @@ struct MessageAssembler: ~Copyable, Sendable {
 
     private var limits: Limits { shared.limits }
 
+    /// What a message of a single frame has to stay under, in bytes; 0 inside a message.
+    @inline(__always)
+    var limitOfWholeMessage: Int {
+        guard kind == nil else { return 0 }
+        let most = min(limits.maxFrameSize, limits.maxMessageSize)
+        return most == .max ? most : most + 1
+    }
+
     /// Takes note of a data frame's header, before any of its payload is kept.
     @inline(__always)
     mutating func begin(_ header: FrameHeader) throws(ProtocolError) {

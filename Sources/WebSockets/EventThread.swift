@@ -42,6 +42,8 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
     @exclusivity(unchecked) private var writeBuffer: ByteBuffer?
     /// The subscribers among the connections; nil on a client. Not changed after `init`.
     private(set) var topics: ThreadTopics?
+    /// What other threads say to them.
+    let mailbox: Mailbox?
     /// Whether messages to a topic have been collected.
     @exclusivity(unchecked) var hasBurst = false
     /// Bytes that connections want to write at the end of the turn.
@@ -66,7 +68,8 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
         reactor = loop as? ReactorLoop
         #endif
         self.statistics = statistics
-        topics = broker.map { ThreadTopics(broker: $0, thread: self) }
+        mailbox = broker.map { Mailbox(limit: $0.maxBacklog) }
+        if let broker, let mailbox { topics = ThreadTopics(broker: broker, mailbox: mailbox, thread: self) }
     }
 
     convenience init(eventLoop: any EventLoop, statistics: Statistics, broker: TopicBroker? = nil) {
@@ -202,7 +205,8 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
         if hasBurst { topics?.write() }
         // Flushing may wake tasks and make other connections dirty; those are for the next turn.
         swap(&dirty, &flushing)
-        for socket in flushing { socket.flush() }
+        // The list keeps them: to retain and release each would cost more than many a flush.
+        for index in flushing.indices { Unmanaged.passUnretained(flushing[index])._withUnsafeGuaranteedRef { $0.flush() } }
         flushing.removeAll(keepingCapacity: true)
     }
 

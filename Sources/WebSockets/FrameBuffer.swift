@@ -33,6 +33,13 @@ final class FrameBuffer {
     func append(_ header: FrameHeader, _ payload: UnsafeRawBufferPointer) {
         reserve(FrameHeader.maxEncodedLength + payload.count)
         let room = UnsafeMutableRawBufferPointer(rebasing: memory[count...])
+        // Most headers are of two bytes; the call that writes any other costs as much as all else here.
+        if let short = header.shortForm {
+            room.storeBytes(of: short, as: UInt16.self)
+            UnsafeMutableRawBufferPointer(rebasing: room[2...]).copyMemory(from: payload)
+            count &+= 2 &+ payload.count
+            return
+        }
         let start = header.encode(into: room)
         let body = UnsafeMutableRawBufferPointer(rebasing: room[start..<start + payload.count])
         body.copyMemory(from: payload)

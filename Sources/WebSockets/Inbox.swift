@@ -21,6 +21,8 @@ final class Inbox: @unchecked Sendable {
     /// Which wait it is, so that a late cancellation does not hit the next one.
     @exclusivity(unchecked) private var waits = 0
     @exclusivity(unchecked) private var end: Result<Void, ConnectionClosed>?
+    /// Whether `end` is there: to look at that itself is to copy it, once a message.
+    @exclusivity(unchecked) private var hasEnded = false
     @exclusivity(unchecked) private var isDiscarding = false
     /// Whether the connection was asked to stop reading.
     @exclusivity(unchecked) private(set) var isPaused = false
@@ -45,9 +47,9 @@ final class Inbox: @unchecked Sendable {
     }
 
     func add(_ message: Message) {
-        if let continuation = waiter.take() {
-            continuation.resume(returning: message)
-            return
+        if let continuation = waiter {
+            waiter = nil
+            return continuation.resume(returning: message)
         }
         guard !isDiscarding else { return }
         let share = message.payload.readableBytes + Self.overhead
@@ -93,8 +95,9 @@ final class Inbox: @unchecked Sendable {
 
     /// Ends the sequence, after what is still queued.
     func finish(_ end: Result<Void, ConnectionClosed>) {
-        guard self.end == nil else { return }
+        guard !hasEnded else { return }
         self.end = end
+        hasEnded = true
         guard let continuation = waiter.take() else { return }
         continuation.resume(with: end.map { nil }.mapError { $0 })
     }
@@ -131,7 +134,7 @@ final class Inbox: @unchecked Sendable {
     @inline(__always)
     nonisolated(nonsending) func next(_ socket: WebSocket) async throws -> Message? {
         if let message = pop(socket) { return message }
-        if let end { return try end.map { nil }.get() }
+        if hasEnded, let end { return try end.map { nil }.get() }
         guard waiter == nil else { throw UsageError(.concurrentIteration) }
         waits += 1
         distantWait = nil

@@ -8,12 +8,12 @@ import NIOConcurrencyHelpers
 import NIOCore
 import Synchronization
 
-/// What other threads have published, and changed, and this one has not yet looked at; in one order.
+/// What other threads have published, changed and sent, and this one has not yet looked at; in one order.
 final class Mailbox: Sendable {
     enum Entry: Sendable {
         case delivery(Delivery)
-        /// A change of who has subscribed to what.
-        case change(@Sendable () -> Void)
+        /// A change of who has subscribed to what, or something that is sent to one connection.
+        case work(@Sendable () -> Void)
     }
 
     /// What has come since the thread last looked.
@@ -26,6 +26,8 @@ final class Mailbox: Sendable {
 
     private let content = NIOLockedValueBox(Content())
     private let limit: Int
+    /// Whether there is anything in it. Whoever has posted something finds that there is, on whichever thread it goes on.
+    let hasMail = Atomic<Bool>(false)
     /// How many subscriptions the thread has, those included that are on their way: to one that has none, nothing is sent.
     let subscriptions = Atomic<Int>(0)
 
@@ -50,16 +52,22 @@ final class Mailbox: Sendable {
         subscriptions.add(1, ordering: .relaxed)
         post(thread) { content in
             content.entries.append(
-                .change {
+                .work {
                     change()
                     self.subscriptions.subtract(1, ordering: .relaxed)
                 })
         }
     }
 
+    /// Has something done in its turn; whoever posts it sees to it that it has a limit.
+    func post(work: @escaping @Sendable () -> Void, waking thread: EventThread) { post(thread) { $0.entries.append(.work(work)) } }
+
     private func post(_ thread: EventThread, _ add: (inout Content) -> Void) {
         let isFirst = content.withLockedValue { content in
-            defer { add(&content) }
+            defer {
+                add(&content)
+                hasMail.store(true, ordering: .releasing)
+            }
             return content.entries.isEmpty
         }
         // One wake-up for a batch.
@@ -71,6 +79,7 @@ final class Mailbox: Sendable {
         content.withLockedValue { content in
             guard !content.entries.isEmpty else { return nil }
             defer { content = Content() }
+            hasMail.store(false, ordering: .relaxed)
             return content
         }
     }

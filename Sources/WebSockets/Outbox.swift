@@ -125,6 +125,20 @@ struct Outbox {
         return frames
     }
 
+    /// Takes all that waits, if that is one frame whose payload is passed on as it is; `header` is what stands before the payload.
+    @inline(__always)
+    mutating func takeLargeFrame(_ thread: EventThread) -> (header: FrameBuffer, payload: ByteBuffer)? {
+        guard let sealed, sealed.pieces.count == 2, tail == nil else { return nil }
+        guard case .frames(let header) = sealed.pieces[offset: 0].piece, case .shared(let payload) = sealed.pieces[offset: 1].piece
+        else { return nil }
+        sealed.pieces.removeAll(keepingCapacity: true)
+        thread.giveBack(sealed)
+        self.sealed = nil
+        isInsideFrame = false
+        byteCount = 0
+        return (header, payload)
+    }
+
     /// Takes the next bytes to write.
     @inline(__always)
     mutating func next(_ thread: EventThread) -> Piece? {

@@ -165,10 +165,35 @@ final class ReactorTransport: Transport {
         if taken == frames.count { thread.giveBack(frames) } else { queueRest(.frames(frames), taken) }
     }
 
+    func writeAndFlush(_ frames: FrameBuffer, _ bytes: ByteBuffer) {
+        let taken = canSendAtOnce ? bytes.withUnsafeReadableBytes { sendBoth(frames.bytes, $0) } : 0
+        if taken == frames.count + bytes.readableBytes { return thread.giveBack(frames) }
+        write(.frames(frames))
+        queueRest(.shared(bytes), taken)
+    }
+
+    /// Gives two runs of bytes to the system in one call; says how many bytes it took.
+    private func sendBoth(_ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) -> Int {
+        var vectors = (
+            iovec(iov_base: UnsafeMutableRawPointer(mutating: first.baseAddress), iov_len: first.count),
+            iovec(iov_base: UnsafeMutableRawPointer(mutating: second.baseAddress), iov_len: second.count)
+        )
+        return withUnsafeMutableBytes(of: &vectors) { vectors in
+            var message = msghdr()
+            message.msg_iov = vectors.assumingMemoryBound(to: iovec.self).baseAddress
+            message.msg_iovlen = 2
+            return max(0, sendmsg(number, &message, Int32(MSG_NOSIGNAL)))
+        }
+    }
+
+    /// Whether nothing is before what comes now.
+    @inline(__always)
+    private var canSendAtOnce: Bool { queue == nil && !isBlocked && descriptor != nil && ending == .none }
+
     /// Gives bytes to the system that go behind no others; says how many it took.
     @inline(__always)
     private func sendAtOnce(_ bytes: UnsafeRawBufferPointer) -> Int {
-        guard queue == nil, !isBlocked, descriptor != nil, ending == .none else { return 0 }
+        guard canSendAtOnce else { return 0 }
         return max(0, send(number, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL)))
     }
 

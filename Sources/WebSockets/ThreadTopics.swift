@@ -21,17 +21,16 @@ final class ThreadTopics {
     @exclusivity(unchecked) private var burst: Burst?
     /// The last publication that several channels shared.
     @exclusivity(unchecked) private var publications = 0
-    /// Whether a burst is being written, and what was published meanwhile.
-    @exclusivity(unchecked) private var isWriting = false
-    @exclusivity(unchecked) private var late: [Delivery] = []
+    /// Whether a burst is being written, or mail gone through: what comes meanwhile waits in the mailbox.
+    @exclusivity(unchecked) private var isBusy = false
 
     /// From this size on, a burst leaves before the turn's end: more would not fit the processor's caches.
     private static let maxBurstBytes = 65_536
 
-    init(broker: TopicBroker, thread: EventThread) {
+    init(broker: TopicBroker, mailbox: Mailbox, thread: EventThread) {
         self.broker = broker
         self.thread = thread
-        mailbox = Mailbox(limit: broker.maxBacklog)
+        self.mailbox = mailbox
     }
 
     // MARK: Subscribers
@@ -70,16 +69,32 @@ final class ThreadTopics {
         emptyMailbox(writing: true)
     }
 
-    /// Takes what other threads have published and changed.
-    private func emptyMailbox(writing: Bool = false) {
-        guard let content = mailbox.takeAll() else { return }
-        if !content.missed.isEmpty { tell(content.missed) }
-        for entry in content.entries {
-            switch entry {
-            case .delivery(let delivery): deliver(delivery)
-            case .change(let change): change()
+    /// Takes what other threads have published, changed and sent; false if that has to wait, as this thread is in the middle of doing so.
+    @discardableResult
+    func emptyMailbox(writing: Bool = false) -> Bool {
+        guard !isBusy else { return false }
+        guard mailbox.hasMail.load(ordering: .acquiring) else { return true }
+        isBusy = true
+        if let content = mailbox.takeAll() {
+            if !content.missed.isEmpty { tell(content.missed) }
+            for entry in content.entries {
+                take(entry)
+                if writing, mustWrite { thread.writeNow() }
             }
-            if writing, let burst, burst.bytes.readableBytes >= Self.maxBurstBytes / 2 { thread.writeNow() }
+        }
+        isBusy = false
+        return true
+    }
+
+    /// Whether so much has come together that it is written before the turn's end.
+    private var mustWrite: Bool {
+        thread.pendingBytes >= Self.maxBurstBytes || (burst?.bytes.readableBytes ?? 0) >= Self.maxBurstBytes / 2
+    }
+
+    private func take(_ entry: Mailbox.Entry) {
+        switch entry {
+        case .delivery(let delivery): deliver(delivery)
+        case .work(let work): thread.inTurn(work)
         }
     }
 
@@ -111,13 +126,11 @@ final class ThreadTopics {
     /// Takes what was published on this thread; after what others have published before, as their publisher may be this one's task, which
     /// has come over since.
     func publish(_ delivery: Delivery) {
-        emptyMailbox()
-        deliver(delivery)
+        // Somebody who was told that a connection has ended, as a write to it failed, says something: the others are still to get the burst.
+        if emptyMailbox() { deliver(delivery) } else { mailbox.post(delivery, waking: thread) }
     }
 
     private func deliver(_ delivery: Delivery) {
-        // Somebody who was told that a connection has ended, as a write to it failed, says something: the others are still to get the burst.
-        guard !isWriting else { return late.append(delivery) }
         thread.beginTurn()
         switch table.channels(of: delivery.topic) {
         case .none: break
@@ -162,15 +175,12 @@ final class ThreadTopics {
     /// Writes what was collected to each subscriber that waits for nothing else; at the turn's end.
     func write() {
         guard var burst = takeBurst() else { return }
-        isWriting = true
+        let wasBusy = isBusy
+        isBusy = true
         // The list is a value of its own: who is told that a connection has ended may have others subscribe.
         for place in burst.list.places where !place.member.write(&burst) { burst.hand(to: place) }
-        isWriting = false
+        isBusy = wasBusy
         end(burst)
-        guard !late.isEmpty else { return }
-        let deliveries = late
-        late = []
-        for delivery in deliveries { deliver(delivery) }
     }
 
     private func end(_ burst: Burst) {

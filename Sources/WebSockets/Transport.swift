@@ -14,6 +14,8 @@ protocol Transport: AnyObject {
     func writeAndFlush(_ bytes: ByteBuffer)
     /// Takes collected frames, and gives them to the system.
     func writeAndFlush(_ frames: FrameBuffer)
+    /// Takes collected frames and what follows them, and gives both to the system.
+    func writeAndFlush(_ frames: FrameBuffer, _ bytes: ByteBuffer)
     /// Gives to the system what was taken.
     func flush()
     /// Stops reading, so that the peer's sends back up; what the system holds is still read when the peer has gone.
@@ -36,6 +38,12 @@ extension Transport {
 
     func writeAndFlush(_ frames: FrameBuffer) {
         write(.frames(frames))
+        flush()
+    }
+
+    func writeAndFlush(_ frames: FrameBuffer, _ bytes: ByteBuffer) {
+        write(.frames(frames))
+        write(.shared(bytes))
         flush()
     }
 }

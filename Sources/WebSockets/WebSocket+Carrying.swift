@@ -12,11 +12,32 @@ extension WebSocket {
     /// The time, as of the thread's present turn; called on the thread.
     package var now: Timestamp { Timestamp(thread.now) }
 
-    /// The same for all connections of one thread.
-    package var threadID: ObjectIdentifier { ObjectIdentifier(thread) }
-
     /// Does something in a turn on the connection's thread, at once if called there.
     package func perform(_ body: @escaping @Sendable () -> Void) { thread.perform(body) }
+
+    /// Does something on the connection's thread, later, behind all that the caller has said to groups and topics before; it sends so many
+    /// bytes.
+    ///
+    /// - Returns: whether it will; not after a close, nor when more than `maxSendBuffer` bytes wait, which ends the connection.
+    package func performInOrder(bytes: Int, _ body: @escaping @Sendable () -> Void) -> Bool {
+        guard readyState == .open else { return false }
+        guard hasRoom(bytes), !transit.isFull else { return drop() == .sent }
+        let message = Transit(bytes: bytes).packed
+        inTransit.add(message, ordering: .relaxed)
+        let work = { @Sendable in
+            self.inTransit.subtract(message, ordering: .relaxed)
+            body()
+        }
+        if let mailbox = thread.mailbox { mailbox.post(work: work, waking: thread) } else { thread.performLater(work) }
+        return true
+    }
+
+    /// Takes what other threads have said before; on the thread. False if that, and what is said now, has to wait for the end of something.
+    @inline(__always)
+    package func catchUp() -> Bool {
+        guard let mailbox = thread.mailbox, mailbox.hasMail.load(ordering: .acquiring) else { return true }
+        return thread.topics?.emptyMailbox() ?? true
+    }
 
     /// Runs tasks on the connection's thread.
     package var taskExecutor: any TaskExecutor { thread }

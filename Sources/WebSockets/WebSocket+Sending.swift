@@ -101,7 +101,7 @@ extension WebSocket {
     var result: SendResult { isTransportWritable && deferred.isEmpty ? .sent : .buffered }
 
     @inline(never)
-    private func drop() -> SendResult {
+    func drop() -> SendResult {
         // Once, however much more it is given before its thread comes to it.
         guard condemn() else { return .dropped }
         thread.perform {
@@ -196,6 +196,9 @@ extension WebSocket {
             if heldPong == nil, let frames = outbox.takeFrames() {
                 bytesWritten += frames.count
                 transport.writeAndFlush(frames)
+            } else if heldPong == nil, let (header, payload) = outbox.takeLargeFrame(thread) {
+                bytesWritten += header.count + payload.readableBytes
+                transport.writeAndFlush(header, payload)
             } else {
                 flushPieces(transport)
             }

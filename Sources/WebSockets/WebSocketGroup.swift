@@ -6,8 +6,7 @@ import WebSocketCore
 
 /// Connections that get the same messages: each is framed once, crosses to each thread once, and is written from one piece of memory.
 ///
-/// Any thread may call. What is said to the group and what is said to one of its members keeps the order of the calls where both come from the
-/// member's own thread; from elsewhere, the two go different ways.
+/// Any thread may call. What one thread says to the group and, by `performInOrder`, to one of its members arrives in the order of the calls.
 package final class WebSocketGroup: Sendable {
     /// The topic. Nobody can guess it, so that no client's topic is ever the same.
     private let filter: TopicFilter

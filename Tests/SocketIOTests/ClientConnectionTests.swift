@@ -1,6 +1,8 @@
 // A client's connection and the namespaces on it: ClientConnection.swift, SocketIONamespace.swift, SocketIOServer.swift.
 
+import EngineIO
 import Testing
+import WebSockets
 
 @testable import SocketIO
 
@@ -56,6 +58,39 @@ import Testing
             client.send("1/a,")
             try await client.join("/b")
             await client.expectSilence()
+        }
+    }
+
+    // As in Node: it counts who has joined, not who waits to be let in.
+    @Test func whoIsStillBeingJudgedHasNotJoinedInTime() async throws {
+        let gate = Gate()
+        try await withSocketIO {
+            $0.connectTimeout = .milliseconds(50)
+        } prepare: { io, notes in
+            io.of("/slow").use { _ in await gate.pass() }
+            io.of("/slow").onConnection { _ in notes.add("joined") }
+        } _: { bench in
+            let client = try await bench.open()
+            client.send("0/slow,")
+            #expect(await client.next() == "closed")
+            gate.open()
+            #expect(bench.notes.lines == [])
+        }
+    }
+
+    @Test func whoHasLeftAllNamespacesStaysConnected() async throws {
+        try await withSocketIO {
+            $0.connectTimeout = .milliseconds(50)
+            $0.engine.pingInterval = .milliseconds(100)
+        } _: { bench in
+            let client = try await bench.join()
+            client.send("1")
+            // Two heartbeats later it is still there.
+            for _ in 0..<2 {
+                #expect(await client.next() == "")
+                client.socket.trySend(.text("3"))
+            }
+            try await client.join()
         }
     }
 

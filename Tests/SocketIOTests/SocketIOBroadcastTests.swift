@@ -1,5 +1,6 @@
 // Rooms and what is said to them: SocketIOBroadcast.swift, SocketIOInMemoryAdapter.swift.
 
+import NIOConcurrencyHelpers
 import NIOCore
 import Testing
 
@@ -87,6 +88,53 @@ import Testing
             let error = await #expect(throws: SocketIOAckError.self) { _ = try await some.value }
             #expect(error?.reason == .timeout)
             #expect(error?.responses == [["third"]])
+        }
+    }
+
+    @Test func whoeverLeavesIsNotWaitedFor() async throws {
+        try await run { bench, clients, sockets in
+            let io = bench.io
+            let asked = Task { try await io.emitWithAck("ask") }
+            for client in clients { #expect(await client.next() == #"20["ask"]"#) }
+            clients[0].send("1")
+            clients[1].send(#"30["second"]"#)
+            await clients[1].expectSilence()
+            sockets[2].disconnect()
+            let answers = try await asked.value
+            #expect(answers == [["second"]])
+
+            let alone = Task { try await io.emitWithAck("ask") }
+            #expect(await clients[1].next() == #"21["ask"]"#)
+            clients[1].close()
+            let (left, none) = (try await alone.value, try await io.emitWithAck("ask"))
+            #expect(left.isEmpty && none.isEmpty)
+        }
+    }
+
+    @Test func nothingIsLeftOfAQuestionThatIsOver() async throws {
+        try await run { bench, clients, sockets in
+            let io = bench.io
+            func acks() -> Int { sockets.reduce(0) { $0 + $1.state.withLockedValue { $0.rare?.acks.count ?? 0 } } }
+            let asked = Task { try await io.emitWithAck("ask") }
+            for client in clients { #expect(await client.next() == #"20["ask"]"#) }
+            #expect(acks() == 3)
+            asked.cancel()
+            await #expect(throws: CancellationError.self) { _ = try await asked.value }
+            #expect(acks() == 0)
+
+            await #expect(throws: SocketIOAckError.self) { _ = try await io.timeout(.milliseconds(1)).emitWithAck("ask") }
+            #expect(acks() == 0)
+
+            let cancelled = Task {
+                withUnsafeCurrentTask { $0?.cancel() }
+                return try await io.emitWithAck("never sent")
+            }
+            await #expect(throws: CancellationError.self) { _ = try await cancelled.value }
+            let error = await #expect(throws: SocketIOAckError.self) { _ = try await io.emitWithAck("connect") }
+            #expect(error?.reason == .notSent)
+            #expect(acks() == 0)
+            for client in clients { #expect(await client.next() == #"21["ask"]"#) }
+            await expect([[], [], []], clients)
         }
     }
 

@@ -45,6 +45,19 @@ import Testing
         #expect(encoded(FrameHeader(opcode: .pong, payloadLength: 0)) == [0x8A, 0])
     }
 
+    @Test func hasAShortFormWhereItTakesTwoBytes() {
+        for opcode in [Opcode.continuation, .text, .binary, .close, .ping, .pong] {
+            for (length, isFinal, isCompressed) in [(0, true, false), (1, false, false), (125, true, true), (126, true, false)] {
+                var header = FrameHeader(opcode: opcode, payloadLength: length, isFinal: isFinal, isCompressed: isCompressed)
+                let expected = encoded(header)
+                let short = header.shortForm.map { short in withUnsafeBytes(of: short) { Array($0) } }
+                #expect(short == (expected.count == 2 ? expected : nil))
+                header.maskKey = 1
+                #expect(header.shortForm == nil)
+            }
+        }
+    }
+
     @Test func needsNoMoreThanItsGreatestLength() {
         let longest = FrameHeader(opcode: .binary, payloadLength: .max, maskKey: key)
         #expect(longest.encodedLength == FrameHeader.maxEncodedLength)

@@ -109,6 +109,53 @@ import Testing
         #expect(outcome.payloads == [[1, 2]])
     }
 
+    // MARK: Short messages
+
+    /// Where the short way answers, it takes what the long way takes; where it does not, it touches nothing.
+    @Test func theShortWayTakesWhatTheLongWayTakes() {
+        let seed = UInt64.random(in: .min ... .max)
+        var random = SeededGenerator(seed: seed)
+        var taken = 0
+        for _ in 0..<20_000 {
+            let role: Role = Int.random(in: 0..<8, using: &random) == 0 ? .client : .server
+            let length = Int.random(in: 0..<140, using: &random)
+            var bytes = (0..<length).map { _ in UInt8.random(in: .min ... .max, using: &random) }
+            if length > 1 {
+                bytes[0] = [0x81, 0x82, 0x01, 0x80, 0xC1, 0x89, 0x88, 0x8A, 0x83, 0x91].randomElement(using: &random) ?? 0
+                let announced = UInt8(clamping: max(0, length - 6 + Int.random(in: -2...2, using: &random)))
+                bytes[1] = announced & 0x7F | (bytes[1] & 0xC0 == 0 ? 0 : 0x80)
+            }
+            let limit = Int.random(in: 0..<4, using: &random) == 0 ? Int.random(in: 0..<130, using: &random) : .max
+            var (short, long) = (FrameParser(role: role), FrameParser(role: role))
+            var (shortBytes, longBytes, shortOffset, longOffset) = (bytes, bytes, 0, 0)
+            let message = shortBytes.withUnsafeMutableBytes { short.nextShortMessage($0, at: &shortOffset, under: limit) }
+            guard let message else {
+                #expect(shortBytes == bytes && shortOffset == 0, "seed \(seed)")
+                continue
+            }
+            taken += 1
+            let chunk = longBytes.withUnsafeMutableBytes { try? long.next($0, at: &longOffset) }
+            #expect(chunk?.payload == message.payload && chunk?.isFirst == true && chunk?.isLast == true, "seed \(seed)")
+            #expect(chunk?.header.isFinal == true && chunk?.header.isCompressed == false, "seed \(seed)")
+            #expect(chunk?.header.opcode == (message.isText ? .text : .binary), "seed \(seed)")
+            #expect(shortBytes == longBytes && shortOffset == longOffset && message.payload.count < limit, "seed \(seed)")
+        }
+        #expect(taken > 500)
+    }
+
+    @Test func theShortWayLeavesWhatBeganBefore() {
+        var parser = FrameParser(role: .server)
+        var (bytes, offset) = (hex("82 86 00 00 00 00 01 02"), 0)
+        _ = bytes.withUnsafeMutableBytes { try? parser.next($0, at: &offset) }
+        (bytes, offset) = (hex("81 80 00 00 00 00"), 0)
+        #expect(bytes.withUnsafeMutableBytes { parser.nextShortMessage($0, at: &offset, under: .max) } == nil, "inside a payload")
+        parser = FrameParser(role: .server)
+        (bytes, offset) = (hex("82"), 0)
+        _ = bytes.withUnsafeMutableBytes { try? parser.next($0, at: &offset) }
+        (bytes, offset) = (hex("81 80 00 00 00 00"), 0)
+        #expect(bytes.withUnsafeMutableBytes { parser.nextShortMessage($0, at: &offset, under: .max) } == nil, "inside a header")
+    }
+
     // MARK: Refusals
 
     @Test(arguments: [Role.server, .client]) func refusesReservedOpcodesAtTheFirstByte(role: Role) {

@@ -47,6 +47,36 @@ import WebSocketCore
         #expect(outbox.isEmpty)
     }
 
+    @Test func givesALargeFrameInOneGo() throws {
+        var outbox = Outbox()
+        let payload = ByteBuffer(repeating: 7, count: Outbox.shareThreshold)
+        #expect(outbox.takeLargeFrame(thread) == nil)
+        append(&outbox, .text, "a")
+        #expect(outbox.takeLargeFrame(thread) == nil)
+        outbox.append(FrameHeader(opcode: .binary, payloadLength: payload.readableBytes), payload, thread)
+        let (header, passedOn) = try #require(outbox.takeLargeFrame(thread))
+        #expect(Array(header.bytes) == [0x81, 1, 0x61, 0x82, 126, 0x20, 0x00])
+        #expect(address(passedOn) == address(payload))
+        #expect(outbox.isEmpty && !outbox.isInsideFrame)
+        append(&outbox, .text, "b")
+        #expect(outbox.next(thread).map(bytes) == [0x81, 1, 0x62])
+    }
+
+    @Test func givesNoLargeFrameThatOthersFollow() {
+        var outbox = Outbox()
+        let payload = ByteBuffer(repeating: 7, count: Outbox.shareThreshold)
+        let header = FrameHeader(opcode: .binary, payloadLength: payload.readableBytes)
+        outbox.append(header, payload, thread)
+        append(&outbox, .text, "a")
+        #expect(outbox.takeLargeFrame(thread) == nil)
+        _ = outbox.next(thread)
+        #expect(outbox.takeLargeFrame(thread) == nil, "its header has gone already")
+        _ = (outbox.next(thread), outbox.next(thread))
+        outbox.append(header, payload, thread)
+        outbox.append(header, payload, thread)
+        #expect(outbox.takeLargeFrame(thread) == nil)
+    }
+
     @Test func copiesAPayloadThatIsMasked() {
         var outbox = Outbox()
         let payload = ByteBuffer(repeating: 7, count: Outbox.shareThreshold)
