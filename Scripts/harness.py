@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import os
+import shutil
 import signal
 import socket
 import ssl
@@ -108,6 +109,19 @@ def listening(port):
     with socket.socket() as probe:
         probe.settimeout(2)
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def make_certificate(folder):
+    """A key and a certificate for 127.0.0.1, which it signs itself."""
+    if not shutil.which("openssl"):
+        raise Trouble("needs `openssl` (Debian: apt-get install openssl)")
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc", "-keyout", key, "-out", certificate]
+    name = ["-days", "1", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    done = subprocess.run(["openssl", "req", "-x509", *map(str, kind), *name], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Trouble(f"`openssl req` failed: {done.stderr.strip().splitlines()[-1]}")
+    return certificate, key
 
 
 def last_line(log):

@@ -42,6 +42,9 @@ public final class Membership<Member: AnyObject> {
 
     /// How many channels there are.
     public var count: Int { entries.count }
+
+    /// Their topics and patterns, in no order.
+    public var filters: [TopicFilter] { entries.map { $0.channel.filter } }
 }
 
 /// The topics and patterns of a thread, and their subscribers.

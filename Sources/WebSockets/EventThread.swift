@@ -68,7 +68,7 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
         reactor = loop as? ReactorLoop
         #endif
         self.statistics = statistics
-        mailbox = broker.map { _ in Mailbox() }
+        mailbox = broker.map { Mailbox(limit: $0.maxBacklog) }
         if let broker, let mailbox { topics = ThreadTopics(broker: broker, mailbox: mailbox, thread: self) }
     }
 

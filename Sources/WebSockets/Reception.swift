@@ -45,6 +45,7 @@ final class Reception: @unchecked Sendable {
 
     /// Waits for what a new connection says.
     func welcome(_ arrival: Arrival) {
+        assert(loop.isCurrent, "a connection came to a thread that is not its own")
         arrival.reception = self
         guard loop.add(arrival, arrival.number) else {
             server.logger.warning("a connection is dropped: epoll can not watch it: \(String(cString: strerror(errno)))")

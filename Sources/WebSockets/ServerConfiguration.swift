@@ -39,6 +39,10 @@ extension WebSocketServer {
         public var maxHeaderBytes: Int
         /// The most bytes of a request's body: 1 MiB, as a message. More get 413.
         public var maxBodyBytes: Int
+        /// What other threads may have published that a thread has not delivered yet, in bytes: 32 MiB, a tenth of a second of the most
+        /// that threads copy to each other. Over it, publications are dropped, the latest of each topic and key last, and each subscription's
+        /// `SlowConsumerPolicy` says what that means; who publishes never waits, but can (`WebSocketServer.waitUntilDelivered()`).
+        public var maxPublicationBacklog: Int
         /// What carries publications to other nodes; nil for a server by itself.
         public var backplane: (any Backplane)?
         /// What moves the bytes of WebSockets.
@@ -51,7 +55,8 @@ extension WebSocketServer {
             connection: ConnectionConfiguration = ConnectionConfiguration(), tls: ServerTLS? = nil, allowedOrigins: Set<Origin> = [],
             threads: Int = defaultThreads, maxConnections: Int? = nil, handshakeTimeout: Duration = .seconds(10),
             responseTimeout: Duration = .seconds(30), drainTimeout: Duration = .seconds(30), maxHeaderFields: Int = 100,
-            maxHeaderBytes: Int = 16_384, maxBodyBytes: Int = 1 << 20, backplane: (any Backplane)? = nil,
+            maxHeaderBytes: Int = 16_384, maxBodyBytes: Int = 1 << 20, maxPublicationBacklog: Int = 33_554_432,
+            backplane: (any Backplane)? = nil,
             transport: Transport = .automatic, logger: Logger = Logger(label: "duplex")
         ) {
             self.connection = connection
@@ -65,6 +70,7 @@ extension WebSocketServer {
             self.maxHeaderFields = maxHeaderFields
             self.maxHeaderBytes = maxHeaderBytes
             self.maxBodyBytes = maxBodyBytes
+            self.maxPublicationBacklog = maxPublicationBacklog
             self.backplane = backplane
             self.transport = transport
             self.logger = logger

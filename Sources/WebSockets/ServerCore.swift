@@ -27,7 +27,7 @@ final class ServerCore: Sendable {
     init(_ configuration: WebSocketServer.Configuration) {
         self.configuration = configuration
         settings = SharedSettings(configuration.connection, logger: configuration.logger)
-        broker = TopicBroker(backplane: configuration.backplane)
+        broker = TopicBroker(backplane: configuration.backplane, maxBacklog: configuration.maxPublicationBacklog)
     }
 
     var logger: Logger { configuration.logger }

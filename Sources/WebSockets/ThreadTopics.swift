@@ -75,9 +75,12 @@ final class ThreadTopics {
         guard !isBusy else { return false }
         guard mailbox.hasMail.load(ordering: .acquiring) else { return true }
         isBusy = true
-        for entry in mailbox.takeAll() {
-            take(entry)
-            if writing, mustWrite { thread.writeNow() }
+        if let content = mailbox.takeAll() {
+            if !content.missed.isEmpty { tell(content.missed) }
+            for entry in content.entries {
+                take(entry)
+                if writing, mustWrite { thread.writeNow() }
+            }
         }
         isBusy = false
         return true
@@ -92,6 +95,31 @@ final class ThreadTopics {
         switch entry {
         case .delivery(let delivery): deliver(delivery)
         case .work(let work): thread.inTurn(work)
+        }
+    }
+
+    /// Tells the subscribers of what they will not get.
+    @inline(never)
+    private func tell(_ missed: MissedDeliveries) {
+        distribute()
+        for (name, topic) in missed.topics { tell(topic, name) }
+        // Nobody knows any more who has missed something: whoever must not miss anything unknowingly is told.
+        if missed.others > 0 { for socket in thread.openSockets where socket.mustMissNothing { socket.miss(1, .close) } }
+    }
+
+    private func tell(_ missed: MissedDeliveries.Topic, _ name: String) {
+        let lists: [SubscriberList<WebSocket>] =
+            switch table.channels(of: name) {
+            case .none: []
+            case .one(let list): [list]
+            case .many(let lists): lists
+            }
+        publications += 1
+        for list in lists {
+            for place in list.places where place.membership.lastPublication != publications && place.member !== missed.except {
+                place.membership.lastPublication = publications
+                place.member.miss(missed.count, place.policy)
+            }
         }
     }
 

@@ -3,7 +3,6 @@
 import NIOConcurrencyHelpers
 import NIOCore
 import PubSub
-import Synchronization
 import WebSocketCore
 
 /// One publication on its way through the threads of a node.
@@ -23,17 +22,23 @@ final class Delivery: Sendable {
     }
 
     var payloadLength: Int { prepared.message.payload.readableBytes }
+
+    /// What it holds while it waits, roughly, with the objects that it consists of.
+    var size: Int { payloadLength + prepared.frame.readableBytes + topic.utf8.count + 512 }
 }
 
 /// The topics of one server, over all its threads.
 final class TopicBroker: Sendable {
     let presence = Presence()
     let interest: Interest?
+    /// The most bytes that wait for a thread; see `WebSocketServer.Configuration.maxPublicationBacklog`.
+    let maxBacklog: Int
     private let backplane: (any Backplane)?
     private let threads = NIOLockedValueBox<[EventThread]>([])
 
-    init(backplane: (any Backplane)?) {
+    init(backplane: (any Backplane)?, maxBacklog: Int = 33_554_432) {
         self.backplane = backplane
+        self.maxBacklog = maxBacklog
         interest = backplane.map { Interest($0) }
     }
 
@@ -80,67 +85,35 @@ final class TopicBroker: Sendable {
     // MARK: Questions
 
     /// How many connections a message to a topic would go to.
-    func subscriberCount(of topic: String) async -> Int {
-        var sum = 0
-        for thread in threads.withLockedValue({ $0 }) {
-            sum += await withCheckedContinuation { continuation in
-                thread.performLater { continuation.resume(returning: thread.topics?.subscriberCount(of: topic) ?? 0) }
+    func subscriberCount(of topic: String) async -> Int { await ask { $0.subscriberCount(of: topic) } }
+
+    /// Waits until each thread has delivered what was published before.
+    func waitUntilDelivered() async {
+        _ = await ask { topics in
+            topics.wake()
+            return 0
+        }
+    }
+
+    /// Asks each thread, and sums up.
+    private func ask(_ question: @escaping @Sendable (ThreadTopics) -> Int) async -> Int {
+        await withCheckedContinuation { continuation in
+            // Under the lock: a thread is asked before it is told to end, or not at all.
+            threads.withLockedValue { threads in
+                guard !threads.isEmpty else { return continuation.resume(returning: 0) }
+                let answers = NIOLockedValueBox((missing: threads.count, sum: 0))
+                for thread in threads {
+                    thread.performLater {
+                        let answer = thread.topics.map(question) ?? 0
+                        let all = answers.withLockedValue { answers in
+                            answers.missing -= 1
+                            answers.sum += answer
+                            return answers
+                        }
+                        if all.missing == 0 { continuation.resume(returning: all.sum) }
+                    }
+                }
             }
-        }
-        return sum
-    }
-}
-
-/// What other threads have published, changed and sent, and this one has not yet looked at; in one order.
-final class Mailbox: Sendable {
-    enum Entry: Sendable {
-        case delivery(Delivery)
-        /// A change of who has subscribed to what, or something that is sent to one connection.
-        case work(@Sendable () -> Void)
-    }
-
-    private let entries = NIOLockedValueBox<[Entry]>([])
-    /// Whether there is anything in it. Whoever has posted something finds that there is, on whichever thread it goes on.
-    let hasMail = Atomic<Bool>(false)
-    /// How many subscriptions the thread has, those included that are on their way: to one that has none, nothing is sent.
-    let subscriptions = Atomic<Int>(0)
-
-    // The mailbox does not know its thread: with a weak reference to it, each retain of the thread, of which a message takes several, would go
-    // by a side table.
-
-    /// - Parameter thread: the mailbox's own.
-    func post(_ delivery: Delivery, waking thread: EventThread) {
-        if subscriptions.load(ordering: .relaxed) > 0 { post(.delivery(delivery), thread) }
-    }
-
-    /// Has a change made; what is posted after it finds it made.
-    func post(waking thread: EventThread, _ change: @escaping @Sendable () -> Void) {
-        subscriptions.add(1, ordering: .relaxed)
-        post(
-            .work {
-                change()
-                self.subscriptions.subtract(1, ordering: .relaxed)
-            }, thread)
-    }
-
-    /// Has something done in its turn.
-    func post(work: @escaping @Sendable () -> Void, waking thread: EventThread) { post(.work(work), thread) }
-
-    private func post(_ entry: Entry, _ thread: EventThread) {
-        let isFirst = entries.withLockedValue { entries in
-            entries.append(entry)
-            hasMail.store(true, ordering: .releasing)
-            return entries.count == 1
-        }
-        // One wake-up for a batch.
-        if isFirst { thread.performLater { thread.topics?.wake() } }
-    }
-
-    func takeAll() -> [Entry] {
-        entries.withLockedValue { entries in
-            defer { entries = [] }
-            hasMail.store(false, ordering: .relaxed)
-            return entries
         }
     }
 }

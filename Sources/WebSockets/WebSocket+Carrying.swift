@@ -21,10 +21,11 @@ extension WebSocket {
     /// - Returns: whether it will; not after a close, nor when more than `maxSendBuffer` bytes wait, which ends the connection.
     package func performInOrder(bytes: Int, _ body: @escaping @Sendable () -> Void) -> Bool {
         guard readyState == .open else { return false }
-        guard hasRoom(bytes) else { return drop() == .sent }
-        bytesInTransit.add(bytes, ordering: .relaxed)
+        guard hasRoom(bytes), !transit.isFull else { return drop() == .sent }
+        let message = Transit(bytes: bytes).packed
+        inTransit.add(message, ordering: .relaxed)
         let work = { @Sendable in
-            self.bytesInTransit.subtract(bytes, ordering: .relaxed)
+            self.inTransit.subtract(message, ordering: .relaxed)
             body()
         }
         if let mailbox = thread.mailbox { mailbox.post(work: work, waking: thread) } else { thread.performLater(work) }

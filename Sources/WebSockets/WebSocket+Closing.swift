@@ -80,13 +80,27 @@ extension WebSocket {
 
     /// The peer reads too slowly: what waits for it is dropped, as it would take the close frame with it.
     func cutOffSlowReader() {
-        guard readyState == .open else { return }
+        guard readyState == .open || isCondemned else { return }
         let limit = configuration.maxSendBuffer
-        closeCause = NetworkError("the peer read too slowly: over \(limit) bytes waited to be sent (limit maxSendBuffer)")
         logger.info("closing: the peer reads too slowly", metadata: ["peer": "\(peerDescription)", "maxSendBuffer": "\(limit)"])
+        cutOff("reads too slowly", "the peer read too slowly: over \(limit) bytes waited to be sent (limit maxSendBuffer)")
+    }
+
+    /// The thread is too slow for what is published to this connection, which must not miss any of it.
+    func cutOffFromBacklog(limit: Int) {
+        logger.info(
+            "closing: more is published than this thread can deliver",
+            metadata: ["peer": "\(peerDescription)", "maxPublicationBacklog": "\(limit)"])
+        cutOff(
+            "too much is published",
+            "more was published than the server could deliver: over \(limit) bytes waited (limit maxPublicationBacklog)")
+    }
+
+    private func cutOff(_ reason: String, _ cause: String) {
+        closeCause = NetworkError(cause)
         readyState = .closing
         outbox.removeAll()
-        if let frame = connection.fail(code: .tryAgainLater, reason: "reads too slowly") { sendClose(frame) }
+        if let frame = connection.fail(code: .tryAgainLater, reason: reason) { sendClose(frame) }
         inbox?.finish(closeResult)
     }
 

@@ -57,6 +57,25 @@ extension WebSocket {
         }
     }
 
+    /// Does without so many messages of a topic, which the thread did not come to.
+    func miss(_ count: Int, _ policy: SlowConsumerPolicy) {
+        guard readyState == .open else { return }
+        switch policy {
+        case .close:
+            thread.tally.sendsDropped += count
+            cutOffFromBacklog(limit: thread.topics?.broker.maxBacklog ?? 0)
+        case .dropNewest: thread.tally.newestDropped += count
+        case .dropOldest: thread.tally.oldestDropped += count
+        case .latest: thread.tally.latestReplaced += count
+        }
+        thread.beginTurn()
+    }
+
+    /// Whether it is to be closed rather than miss something.
+    var mustMissNothing: Bool {
+        topics.load()?.wishes.withLock { $0?.values.contains { $0.policy == .close } } == true
+    }
+
     /// Notes, on its own thread, whether it gets all of the burst that is being collected.
     func isLeftOut(_ isLeftOut: Bool, on thread: EventThread) {
         if self.thread === thread { self.isLeftOut = isLeftOut }

@@ -14,7 +14,30 @@ public enum SendResult: Sendable, Hashable {
     case dropped
 }
 
+/// The messages that other threads have queued to a connection's own.
+struct Transit {
+    let bytes: Int
+    let count: Int
+
+    private static let shift = 40
+    /// How many there may be: 65,536, as even one without a payload takes some 200 bytes until its thread comes to it.
+    static let maxCount = 65_536
+
+    /// One message.
+    init(bytes: Int) { (self.bytes, count) = (bytes, 1) }
+
+    init(packed: Int) {
+        bytes = packed & (1 << Self.shift - 1)
+        count = packed >> Self.shift
+    }
+
+    var packed: Int { count << Self.shift | bytes }
+    var isFull: Bool { count >= Self.maxCount }
+}
+
 extension WebSocket {
+    var transit: Transit { Transit(packed: inTransit.load(ordering: .relaxed)) }
+
     // MARK: Any thread
 
     /// Sends a message, and suspends first while more than `sendHighWaterMark` bytes wait to be sent.
@@ -38,7 +61,7 @@ extension WebSocket {
 
     @usableFromInline
     nonisolated(nonsending) func sendInTime(_ message: Message) async throws {
-        if bufferedAmount > configuration.sendHighWaterMark { try await waitForRoom() }
+        if mustWait { try await waitForRoom() }
         guard readyState == .open else { throw UsageError(.sendAfterClose) }
         if thread.isCurrent { enqueue(message) } else { enqueueElsewhere(message) }
     }
@@ -53,7 +76,7 @@ extension WebSocket {
     public func trySend(_ message: Message) -> SendResult {
         guard readyState == .open else { return .dropped }
         guard hasRoom(message.payload.readableBytes) else { return drop() }
-        guard thread.isCurrent else { return enqueueElsewhere(message) }
+        guard thread.isCurrent else { return transit.isFull ? drop() : enqueueElsewhere(message) }
         enqueue(message)
         return result
     }
@@ -63,7 +86,7 @@ extension WebSocket {
     public func trySend(_ prepared: PreparedMessage) -> SendResult {
         guard readyState == .open else { return .dropped }
         guard hasRoom(prepared.frame.readableBytes) else { return drop() }
-        guard thread.isCurrent else { return inTransit(prepared.frame.readableBytes) { $0.enqueue(prepared) } }
+        guard thread.isCurrent else { return transit.isFull ? drop() : queue(prepared.frame.readableBytes) { $0.enqueue(prepared) } }
         enqueue(prepared)
         return result
     }
@@ -79,6 +102,8 @@ extension WebSocket {
 
     @inline(never)
     func drop() -> SendResult {
+        // Once, however much more it is given before its thread comes to it.
+        guard condemn() else { return .dropped }
         thread.perform {
             self.thread.tally.sendsDropped += 1
             self.cutOffSlowReader()
@@ -88,13 +113,14 @@ extension WebSocket {
 
     @inline(never) @discardableResult
     private func enqueueElsewhere(_ message: Message) -> SendResult {
-        inTransit(message.payload.readableBytes) { $0.enqueue(message) }
+        queue(message.payload.readableBytes) { $0.enqueue(message) }
     }
 
-    private func inTransit(_ size: Int, _ enqueue: @escaping @Sendable (WebSocket) -> Void) -> SendResult {
-        bytesInTransit.add(size, ordering: .relaxed)
+    private func queue(_ size: Int, _ enqueue: @escaping @Sendable (WebSocket) -> Void) -> SendResult {
+        let message = Transit(bytes: size).packed
+        inTransit.add(message, ordering: .relaxed)
         thread.performLater {
-            self.bytesInTransit.subtract(size, ordering: .relaxed)
+            self.inTransit.subtract(message, ordering: .relaxed)
             if self.readyState == .open { enqueue(self) }
         }
         return .buffered
@@ -222,8 +248,10 @@ extension WebSocket {
 
     // MARK: Waiting for room
 
+    private var mustWait: Bool { bufferedAmount > configuration.sendHighWaterMark || transit.isFull }
+
     nonisolated(nonsending) func waitForRoom() async throws {
-        while bufferedAmount > configuration.sendHighWaterMark {
+        while mustWait {
             guard readyState == .open else { throw UsageError(.sendAfterClose) }
             try await parkUntilRoom(isPiece: false)
         }

@@ -14,8 +14,16 @@ final class Subscriptions: @unchecked Sendable {
         var member: PresenceMember?
     }
 
+    /// What the thread has yet to look at.
+    enum Changes {
+        case filters(Set<TopicFilter>)
+        /// More of them than it is worth to tell apart.
+        case all
+    }
+
     /// What the connection wants; the thread's table follows.
     let wishes = Mutex<[TopicFilter: Wish]?>([:])
+    private let changes = Mutex<Changes>(.filters([]))
     let membership: Membership<WebSocket>
     /// What waits for a slow reader and can still be dropped, by `dropOldest`.
     @exclusivity(unchecked) var oldestFirst = Backlog<PreparedMessage>()
@@ -26,6 +34,35 @@ final class Subscriptions: @unchecked Sendable {
     @exclusivity(unchecked) private(set) var shown: [TopicFilter: String] = [:]
 
     init(_ socket: WebSocket) { membership = Membership(socket) }
+
+    /// Notes that other threads have changed a wish; false if the thread is to look at it anyway.
+    ///
+    /// - Parameter limit: how many are told apart. So however often a program changes its mind, what waits for the thread stays little.
+    func note(_ filter: TopicFilter, limit: Int) -> Bool {
+        changes.withLock { changes in
+            guard case .filters(var filters) = changes else { return false }
+            changes = .filters([])
+            let isNew = filters.insert(filter).inserted
+            changes = filters.count > limit ? .all : .filters(filters)
+            return isNew
+        }
+    }
+
+    /// What to look at for a change that was noted: its filter, or all there are and were.
+    func takeChange(_ filter: TopicFilter) -> [TopicFilter] {
+        let isAll = changes.withLock { changes in
+            guard case .filters(var filters) = changes else {
+                changes = .filters([])
+                return true
+            }
+            changes = .filters([])
+            filters.remove(filter)
+            changes = .filters(filters)
+            return false
+        }
+        guard isAll else { return [filter] }
+        return Array(Set(membership.filters).union(wishes.withLock { $0.map { Array($0.keys) } } ?? []))
+    }
 
     /// Shows somebody on a topic, or nobody.
     func show(_ member: PresenceMember?, on filter: TopicFilter, in presence: Presence) {
@@ -91,13 +128,13 @@ extension WebSocket {
     func join(_ group: TopicFilter) {
         let topics = topics.load() ?? topics.storeIfNil(Subscriptions(self))
         topics.wishes.withLock { $0?[group] = Subscriptions.Wish(policy: .close) }
-        thread.topics?.mailbox.post(waking: thread) { self.reconcile(group) }
+        changeLater(group)
     }
 
     /// Leaves a group.
     func quit(_ group: TopicFilter) {
         topics.load()?.wishes.withLock { wishes in _ = wishes?.removeValue(forKey: group) }
-        thread.topics?.mailbox.post(waking: thread) { self.reconcile(group) }
+        changeLater(group)
     }
 
     private func unsubscribe(_ filter: TopicFilter) {
@@ -111,8 +148,13 @@ extension WebSocket {
         if thread.isCurrent {
             thread.inTurn { reconcile(filter) }
         } else {
-            thread.topics?.mailbox.post(waking: thread) { self.reconcile(filter) }
+            changeLater(filter)
         }
+    }
+
+    private func changeLater(_ filter: TopicFilter) {
+        guard let topics = topics.load(), topics.note(filter, limit: configuration.maxTopics) else { return }
+        thread.topics?.mailbox.post(waking: thread) { for filter in topics.takeChange(filter) { self.reconcile(filter) } }
     }
 
     // MARK: On the thread

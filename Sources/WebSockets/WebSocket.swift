@@ -37,8 +37,8 @@ public final class WebSocket: TimerWheelElement, @unchecked Sendable {
     let thread: EventThread
     /// Bytes that wait in the outbox and the transport.
     let queuedBytes = Atomic<Int>(0)
-    /// Bytes that other threads have queued to the owner.
-    let bytesInTransit = Atomic<Int>(0)
+    /// What other threads have queued to the owner: bytes, and from bit 40 on how many messages (`Transit`).
+    let inTransit = Atomic<Int>(0)
     /// The last measured round trip in nanoseconds; -1 for none.
     let lastRoundTrip = Atomic<Int64>(-1)
 
@@ -132,14 +132,27 @@ public final class WebSocket: TimerWheelElement, @unchecked Sendable {
 
     /// Where the connection is on its way.
     public internal(set) var readyState: ReadyState {
-        get { ReadyState(rawValue: state.load(ordering: .acquiring)) ?? .closed }
+        get {
+            let state = state.load(ordering: .acquiring)
+            return ReadyState(rawValue: state) ?? (state == Self.condemned ? .closing : .closed)
+        }
         set { state.store(newValue.rawValue, ordering: .releasing) }
     }
+
+    /// The state of an open connection that its thread is still to cut off.
+    private static let condemned: UInt8 = 4
+
+    /// Has an open connection count as closing until its thread cuts it off; false if it is not open any more. Any thread may ask.
+    func condemn() -> Bool {
+        state.compareExchange(expected: ReadyState.open.rawValue, desired: Self.condemned, ordering: .acquiringAndReleasing).exchanged
+    }
+
+    var isCondemned: Bool { state.load(ordering: .relaxed) == Self.condemned }
 
     /// The bytes of messages that `send` and `trySend` have taken and that have not been given to the system.
     ///
     /// Where SwiftNIO moves the bytes (clients, TLS), up to 64 KiB that it holds are left out while it takes more.
-    public var bufferedAmount: Int { queuedBytes.load(ordering: .relaxed) + bytesInTransit.load(ordering: .relaxed) }
+    public var bufferedAmount: Int { queuedBytes.load(ordering: .relaxed) + transit.bytes }
 
     /// The last measured round trip, of a keepalive ping or of `ping()`; nil before the first.
     public var roundTripTime: Duration? {

@@ -6,6 +6,9 @@ extension WebSocketServer {
     /// Sends a message to all connections that have subscribed to a topic, on this node and on those that share its backplane; never
     /// suspends. Nothing is kept for those who subscribe later.
     ///
+    /// What other threads have not come to deliver waits, up to `Configuration.maxPublicationBacklog`; a producer that can wait for them
+    /// calls `waitUntilDelivered()` now and then.
+    ///
     /// The message is framed once, and compressed once for all who take it compressed in the same way. From one task, and from one thread,
     /// the messages of a topic arrive in the order of the calls. What becomes of it for a peer that reads too slowly is the subscription's
     /// `SlowConsumerPolicy`.
@@ -18,6 +21,10 @@ extension WebSocketServer {
     public func publish(_ message: Message, to topic: String, key: String? = nil, except: WebSocket? = nil) {
         core.broker.publish(PreparedMessage(message), to: topic, key: key, except: except)
     }
+
+    /// Waits until all threads have delivered what this task has published before: for who publishes faster than it can be delivered, and
+    /// can wait. Call it after every hundred messages, or thousand; what is delivered may still wait for slow peers.
+    public func waitUntilDelivered() async { await core.broker.waitUntilDelivered() }
 
     /// How many connections to this node a message to a topic would go to.
     public func subscriberCount(of topic: String) async -> Int { await core.broker.subscriberCount(of: topic) }

@@ -7,8 +7,12 @@ struct BenchError: Error, Equatable, CustomStringConvertible {
     init(_ description: String) { self.description = description }
 
     static func noAnswer(_ kind: BenchPlan.Kind, after seconds: Double) -> BenchError {
-        let needed = kind == .broadcast ? "send what anyone says to everyone, the sender included" : "send back what it gets"
-        return BenchError("nothing came back in \(Figures.decimal(seconds, 0)) s: the server at this address has to \(needed)")
+        BenchError("nothing came back in \(Figures.decimal(seconds, 0)) s: the server at this address has to \(need(kind))")
+    }
+
+    /// What a server has to do for a kind of load.
+    static func need(_ kind: BenchPlan.Kind) -> String {
+        kind == .broadcast ? "send what anyone says to everyone, the sender included" : "send back what it gets"
     }
 
     static func notAllOpen(_ count: Int, _ error: any Error) -> BenchError {

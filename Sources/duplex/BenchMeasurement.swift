@@ -37,6 +37,9 @@ struct BenchMeasurement: Sendable {
         guard plan.kind == .broadcast else { return tally.missing }
         return tally.lost > 0 ? 0 : max(0, tally.sent * plan.answersPerMessage - tally.received)
     }
+
+    /// Whether the server tells nobody but the speaker what was said to all.
+    var isNoBroadcast: Bool { plan.kind == .broadcast && plan.connections > 1 && tally.lost == 0 && tally.received <= tally.sent }
 }
 
 /// Whether the load itself was the bottleneck.
@@ -46,8 +49,12 @@ enum Bottleneck {
     /// How late a message in a hundred may leave, in nanoseconds: more than a timer and a loop's turn need.
     static let late: UInt64 = 1_000_000
 
+    /// How long a measurement must have lasted for its shares of time to mean something, in seconds.
+    private static let shortest = 0.1
+
     /// What is to be said of it; nil if the server was it, or nothing.
     static func note(_ measured: BenchMeasurement, cores: Int) -> String? {
+        guard measured.tally.measuredTime >= shortest else { return nil }
         let share = measured.cpuTime / max(measured.tally.measuredTime, 1e-9) / Double(cores)
         let (worked, waited) = (max(measured.busiest.busy, share), measured.busiest.waiting)
         if worked > busy {

@@ -147,6 +147,8 @@ extension BenchResult {
     private func problems(_ measured: BenchMeasurement) -> [String] {
         let tally = measured.tally
         var problems: [String] = []
+        // It came to light at the end only.
+        if let failure = tally.failure { problems.append(failure) }
         if tally.refused > 0 {
             problems.append("\(Figures.grouped(tally.refused)) handshakes failed, the first as: \(tally.firstRefusal ?? "")")
         }
@@ -154,9 +156,13 @@ extension BenchResult {
             problems.append("\(Figures.grouped(tally.lost)) connections were lost, the first was \(Report.line(loss))")
         }
         if measured.missing > 0 && tally.messages > 0 {
-            problems.append("\(Figures.grouped(measured.missing)) messages did not come within 2 s after the end")
+            let missing = "\(Figures.grouped(measured.missing)) messages did not come within 2 s after the end"
+            let why = "only who said them got any: the server at this address has to \(BenchError.need(.broadcast))"
+            problems.append(measured.isNoBroadcast ? "\(missing); \(why)" : missing)
         }
-        if messages == 0 && tally.lost == 0 { problems.append("\(BenchError.noAnswer(measured.plan.kind, after: max(1, seconds)))") }
+        if messages == 0 && tally.lost == 0 && !measured.isInterrupted {
+            problems.append("\(BenchError.noAnswer(measured.plan.kind, after: max(1, seconds)))")
+        }
         return problems
     }
 }

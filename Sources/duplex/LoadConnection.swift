@@ -80,7 +80,8 @@ final class EchoConnection: LoadConnection {
     }
 
     override func received(_ message: Message, from socket: WebSocket) {
-        guard thread.payload.isEcho(message), let times = underWay.popFirst() else { return receivedOther(message) }
+        guard thread.payload.isEcho(message) else { return receivedOther(message) }
+        guard let times = underWay.popFirst() else { return receivedTooMuch() }
         let now = monotonicTime()
         if thread.received(times, at: now) { send(SendTime(due: now, sent: now)) }
     }
@@ -90,6 +91,12 @@ final class EchoConnection: LoadConnection {
         thread.receivedForeign()
         guard !mayGreet else { return mayGreet = false }
         thread.fail("the server sends back something else than it gets (\(thread.payload.difference(message))); is it an echo server?")
+    }
+
+    /// All messages are the same, so an answer to somebody else looks like one to this connection, and would be timed as such.
+    private func receivedTooMuch() {
+        thread.receivedForeign()
+        thread.fail("the server sends more than it gets, as one that tells everyone what anyone says; is it an echo server?")
     }
 
     override func countMissing(in tally: inout LoadTally) {

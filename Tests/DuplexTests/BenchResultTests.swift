@@ -117,6 +117,22 @@ struct BenchResultTests {
 
     // MARK: In words
 
+    @Test func whoInterruptsBeforeAnAnswerIsToldNothingOfTheServer() {
+        var early = measured(.latency) { $0.rate = 1 }
+        early.tally.messages = 0
+        #expect(BenchResult(early).problems == ["nothing came back in 2 s: the server at this address has to send back what it gets"])
+        early.isInterrupted = true
+        #expect(BenchResult(early).problems == [])
+    }
+
+    @Test func aMomentSaysNothingOfTheBottleneck() {
+        var moment = measured(.echo)
+        moment.busiest = (0.9, 0.9)
+        #expect(BenchResult(moment).client.isBottleneck)
+        moment.tally.measuredTime = 0.01
+        #expect(!BenchResult(moment).client.isBottleneck)
+    }
+
     @Test func problems() {
         var measured = measured(.echo)
         measured.tally.refuse(BenchError("no"))

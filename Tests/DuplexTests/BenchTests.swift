@@ -169,6 +169,21 @@ import WebSocketDeflate
         }
     }
 
+    @Test func aServerThatSendsMoreThanItGetsIsTold() async throws {
+        try await withServer({ socket, message in
+            socket.trySend(message)
+            socket.trySend(message)
+        }) { url in
+            let error = await #expect(throws: BenchError.self) {
+                var plan = small(.latency, url)
+                plan.rate = 10
+                plan.seconds = 60
+                _ = try await BenchRun(plan).carryOut()
+            }
+            #expect(error?.description.hasPrefix("the server sends more than it gets") == true)
+        }
+    }
+
     @Test func aServerThatSaysNothingIsTold() async throws {
         try await withServer({ _, _ in }) { url in
             let result = try await BenchRun(small(.echo, url)).carryOut()
@@ -207,6 +222,7 @@ import WebSocketDeflate
             let result = try await BenchRun(small(.broadcast, url)).carryOut()
             #expect(result.errors.missing > 0)
             #expect(result.problems.count == 1)
+            #expect(result.problems.first?.contains("; only who said them got any: ") == true)
         }
     }
 

@@ -57,6 +57,15 @@ import WebSocketCore
         #expect(socket.codec != nil && socket.inbox == nil)
     }
 
+    @Test func aRoutesOwnSettingsCome() throws {
+        let core = ServerCore(.forTests())
+        var route = Route("/own", .immediate(Self.accept))
+        route.settings = SharedSettings(ConnectionConfiguration(maxTopics: 7), logger: core.logger)
+        core.add(route)
+        let accepted = try #require(AcceptedHandshake(try plain("/own"), from: nil, core))
+        #expect(accepted.makeSocket(thread).configuration.maxTopics == 7)
+    }
+
     @Test func makesAnInboxWhereMessagesAreAwaited() throws {
         let accepted = try #require(AcceptedHandshake(try plain("/room/inbox"), from: nil, core()))
         #expect(accepted.makeSocket(thread).inbox != nil)

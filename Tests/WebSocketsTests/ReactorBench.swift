@@ -3,6 +3,7 @@
 #if os(Linux)
 
 import Glibc
+import MetricsTestKit
 import NIOCore
 import NIOPosix
 import Synchronization
@@ -16,11 +17,12 @@ final class ReactorBench: Sendable {
     let loop: ReactorLoop
     let thread: EventThread
     let core = ServerCore(.forTests())
+    let metrics = TestMetrics()
     private let pool = NIOThreadPool(numberOfThreads: 1)
 
     init() throws {
         loop = try #require(ReactorLoop())
-        thread = EventThread(loop: loop, statistics: core.statistics)
+        thread = EventThread(loop: loop, statistics: Statistics(role: .server, factory: metrics))
         pool.start()
         pool.submit { [loop] _ in loop.run() }
     }
@@ -38,23 +40,21 @@ final class ReactorBench: Sendable {
         try #require(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &pair) == 0)
         let (ours, peer) = (pair[0], BlockingPeer(OwnedDescriptor(pair[1])))
         if var sendBuffer { setsockopt(ours, SOL_SOCKET, SO_SNDBUF, &sendBuffer, socklen_t(MemoryLayout<Int32>.size)) }
-        let (loop, thread) = (loop, thread)
+        let thread = thread
         let slot = slot ?? ConnectionSlot(ConnectionSlots(core))
-        let socket = await withCheckedContinuation { continuation in
-            loop.execute {
-                // As a connection that NIO accepted.
-                _ = fcntl(ours, F_SETFL, O_NONBLOCK)
-                guard let descriptor = OwnedDescriptor(ours) else { return }
-                let inbox = usesInbox ? Inbox(limit: configuration.maxUnreadBytes) : nil
-                let socket = WebSocket(.test, role: .server, configuration: configuration, thread: thread, inbox: inbox)
-                let transport = ReactorTransport(socket: socket, descriptor: descriptor, slot: slot.handOver())
-                thread.inTurn {
-                    transport.start(handler(socket), answer: ByteBuffer(string: answer), leftOver: ByteBuffer(bytes: leftOver))
-                }
-                continuation.resume(returning: socket)
+        let socket = await onLoop { () -> WebSocket? in
+            // As a connection that NIO accepted.
+            _ = fcntl(ours, F_SETFL, O_NONBLOCK)
+            guard let descriptor = OwnedDescriptor(ours) else { return nil }
+            let inbox = usesInbox ? Inbox(limit: configuration.maxUnreadBytes) : nil
+            let socket = WebSocket(.test, role: .server, configuration: configuration, thread: thread, inbox: inbox)
+            let transport = ReactorTransport(socket: socket, descriptor: descriptor, slot: slot.handOver())
+            thread.inTurn {
+                transport.start(handler(socket), answer: ByteBuffer(string: answer), leftOver: ByteBuffer(bytes: leftOver))
             }
+            return socket
         }
-        return (socket, peer)
+        return (try #require(socket), peer)
     }
 
     /// Does something on the loop's thread.

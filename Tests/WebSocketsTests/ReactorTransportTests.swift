@@ -199,7 +199,7 @@ import WebSocketCore
             let closure = await socket.waitUntilClosed()
             #expect(closure == Closure(code: .abnormalClosure, initiator: .remote, isClean: false))
             #expect(try await peer.readToEnd() == [])
-            #expect(bench.core.statistics.snapshot.open == 0)
+            #expect(bench.thread.statistics.snapshot.open == 0)
         }
     }
 

@@ -5,6 +5,7 @@
 import Glibc
 import HTTPTypes
 import Logging
+import MetricsTestKit
 import NIOCore
 import Synchronization
 import Testing
@@ -20,6 +21,8 @@ import WebSocketCore
     private struct Welcomed: Sendable {
         let bench: ReactorBench
         let peer: BlockingPeer
+        let reception: Reception
+        let arrival: Arrival
         /// What was given to NIO.
         let handed: AsyncStream<Handed>
         let slotIsFree: Gate
@@ -33,7 +36,9 @@ import WebSocketCore
 
     private static let acceptedAt = NIODeadline.now() + .hours(1)
 
-    private func withArrival(_ prepare: (ServerCore) -> Void = { _ in }, _ body: (Welcomed) async throws -> Void) async throws {
+    private func withArrival(
+        acceptedAt: NIODeadline = Self.acceptedAt, _ prepare: (ServerCore) -> Void = { _ in }, _ body: (Welcomed) async throws -> Void
+    ) async throws {
         let bench = try ReactorBench()
         let echo: @Sendable (ServerRequest) -> RouteDecision = { _ in
             .accept({ _ in TestEcho() }, usesInbox: false, subprotocol: nil, headerFields: [:], compression: nil)
@@ -49,12 +54,15 @@ import WebSocketCore
         try #require(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &pair) == 0)
         let (ours, free) = (pair[0], Gate())
         let slots = ConnectionSlots(bench.core) { free.open() }
-        await bench.onLoop {
+        let welcomed = await bench.onLoop { () -> Arrival? in
             _ = fcntl(ours, F_SETFL, O_NONBLOCK)
-            guard let descriptor = OwnedDescriptor(ours) else { return }
-            reception.welcome(Arrival(descriptor, from: nil, at: Self.acceptedAt, slots))
+            guard let descriptor = OwnedDescriptor(ours) else { return nil }
+            let arrival = Arrival(descriptor, from: nil, at: acceptedAt, slots)
+            reception.welcome(arrival)
+            return arrival
         }
-        try await body(Welcomed(bench: bench, peer: BlockingPeer(OwnedDescriptor(pair[1])), handed: handed, slotIsFree: free))
+        let (arrival, peer) = (try #require(welcomed), BlockingPeer(OwnedDescriptor(pair[1])))
+        try await body(Welcomed(bench: bench, peer: peer, reception: reception, arrival: arrival, handed: handed, slotIsFree: free))
         try await bench.stop()
     }
 
@@ -98,6 +106,40 @@ import WebSocketCore
         }
     }
 
+    /// Of a connection that has been given away, the loop knows nothing: its descriptor may be watched anew.
+    @Test func watchesNoLongerWhatItHasGivenAway() async throws {
+        final class Nobody: ReactorGuest, @unchecked Sendable {
+            func ready() {}
+            func loopEnded() {}
+        }
+        try await withArrival { arrival in
+            let number = await arrival.bench.onLoop { arrival.arrival.number }
+            try await arrival.peer.send([0x47])
+            for await handed in arrival.handed {
+                let isFree = await arrival.bench.onLoop {
+                    defer { arrival.bench.loop.removeGuest(number) }
+                    return arrival.bench.loop.add(Nobody(), number)
+                }
+                #expect(isFree)
+                handed.connection.close()
+                break
+            }
+        }
+    }
+
+    /// epoll may tell of a socket that has nothing after all, and a timer may be early.
+    @Test func aFalseAlarmIsNone() async throws {
+        try await withArrival { arrival in
+            await arrival.bench.onLoop {
+                arrival.reception.look(at: arrival.arrival)
+                arrival.reception.deadlineCame(arrival.arrival)
+            }
+            try await arrival.peer.send(Array(RawClient.handshake().utf8) + Self.bye)
+            let answer = try await arrival.peer.readToEnd()
+            #expect(String(decoding: answer, as: UTF8.self).hasPrefix("HTTP/1.1 101 Switching Protocols\r\n"))
+        }
+    }
+
     @Test func letsGoWhoLeavesWithoutAWord() async throws {
         try await withArrival { arrival in
             arrival.peer.close()
@@ -109,6 +151,28 @@ import WebSocketCore
         let peer = Box<BlockingPeer?>(nil)
         try await withArrival { peer.value = $0.peer }
         #expect(try await peer.value?.readToEnd() == [])
+    }
+
+    @Test func aDeadlineThatPassedIsCounted() async throws {
+        try await withArrival(acceptedAt: .now() - .hours(1)) { arrival in
+            let answer = try await arrival.peer.readToEnd()
+            #expect(answer == [])
+            await arrival.slotIsFree.wait()
+            let labels = [("role", "server"), ("reason", "deadline"), ("status", "none")]
+            let counter = try arrival.bench.metrics.expectCounter("duplex_handshakes_refused_total", labels)
+            #expect(counter.totalValue == 1)
+        }
+    }
+
+    /// The deadline is that of the handshake: once that is done, it concerns nobody.
+    @Test func aConnectionThatIsOpenHasNoDeadline() async throws {
+        try await withArrival { arrival in
+            let waiting = await arrival.bench.onLoop { "\(arrival.arrival.timer)" }
+            try await arrival.peer.send(Array(RawClient.handshake().utf8) + Self.bye)
+            _ = try await arrival.peer.readToEnd()
+            let open = await arrival.bench.onLoop { "\(arrival.arrival.timer)" }
+            #expect(waiting != "\(TimerWheelPlace.none)" && open == "\(TimerWheelPlace.none)")
+        }
     }
 
     // MARK: On a server

@@ -126,10 +126,11 @@ final class SocketBench: @unchecked Sendable {
     ///   - handler: nil for `for try await`.
     init(
         role: Role = .server, _ configuration: ConnectionConfiguration = .quiet, on loop: (any EventLoop)? = nil,
-        beside other: SocketBench? = nil, deflate: DeflateAgreement? = nil, handler: (any WebSocketHandler)? = nil
+        beside other: SocketBench? = nil, deflate: DeflateAgreement? = nil, maxBacklog: Int = 1 << 20,
+        handler: (any WebSocketHandler)? = nil
     ) {
         embedded = loop == nil && other == nil ? EmbeddedEventLoop() : nil
-        broker = other?.broker ?? TopicBroker(backplane: nil)
+        broker = other?.broker ?? TopicBroker(backplane: nil, maxBacklog: maxBacklog)
         thread =
             other?.thread
             ?? EventThread(

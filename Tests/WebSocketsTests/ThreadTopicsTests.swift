@@ -1,6 +1,7 @@
 // What is published to the subscribers of one thread, to the byte.
 
 import NIOCore
+import NIOPosix
 import PubSub
 import Synchronization
 import Testing
@@ -15,8 +16,10 @@ import WebSocketDeflate
         let benches: [SocketBench]
         var first: SocketBench { benches[0] }
 
-        init(_ count: Int, _ configuration: ConnectionConfiguration = .quiet, deflate: DeflateAgreement? = nil) {
-            let first = SocketBench(configuration, deflate: deflate, handler: ClosureHandler())
+        init(
+            _ count: Int, _ configuration: ConnectionConfiguration = .quiet, deflate: DeflateAgreement? = nil, maxBacklog: Int = 1 << 20
+        ) {
+            let first = SocketBench(configuration, deflate: deflate, maxBacklog: maxBacklog, handler: ClosureHandler())
             benches =
                 [first] + (1..<count).map { _ in SocketBench(configuration, beside: first, deflate: deflate, handler: ClosureHandler()) }
             first.run()
@@ -30,6 +33,12 @@ import WebSocketDeflate
 
         func publish(_ text: String, to topic: String, key: String? = nil, except: SocketBench? = nil) {
             first.broker.publish(PreparedMessage(.text(text)), to: topic, key: key, except: except?.socket)
+        }
+
+        /// Publishes as another thread does.
+        func post(_ text: String, to topic: String, key: String? = nil, except: SocketBench? = nil) {
+            let delivery = Delivery(topic: topic, key: key, prepared: PreparedMessage(.text(text)), except: except?.socket)
+            first.thread.topics?.mailbox.post(delivery, waking: first.thread)
         }
 
         /// What each peer has seen: the texts of data frames.
@@ -383,5 +392,109 @@ import WebSocketDeflate
             // It repeats the first.
             #expect(frames[1].payload.count < frames[0].payload.count)
         }
+    }
+
+    // MARK: A thread that is too slow
+
+    /// A room where two messages from other threads may wait, and four have come, each of a policy's subscribers beside one of the others.
+    @Test func whatAThreadCanNotDeliverIsEachPolicysToJudge() throws {
+        let policies: [SlowConsumerPolicy] = [.close, .dropNewest, .dropOldest, .latest]
+        let size = Delivery(topic: "a", key: nil, prepared: PreparedMessage(.text("1")), except: nil).size
+        let room = Room(5, maxBacklog: 3 * size)
+        for (bench, policy) in zip(room.benches, policies) { try bench.socket.subscribe("a", whenSlow: policy) }
+        try room.benches[4].socket.subscribe("b", whenSlow: .close)
+        for text in ["1", "2", "3", "4"] { room.post(text, to: "a") }
+        room.first.run()
+        #expect(try room.texts == [[], ["4"], ["4"], ["4"], []])
+        #expect(try room.first.frames == [.close(1013, "too much is published")])
+        #expect(room.first.socket.closeCause.map { "\($0)" }?.contains("limit maxPublicationBacklog") == true)
+        #expect(room.benches[4].socket.readyState == .open)
+        for policy in ["dropNewest", "dropOldest", "latest"] {
+            #expect(try room.first.metrics.total("publications_dropped", policy: policy) == 3)
+        }
+        #expect(try room.first.metrics.total("sends_dropped") == 3)
+    }
+
+    @Test func whoSubscribesBySeveralPatternsMissesAMessageOnce() throws {
+        let room = Room(1, maxBacklog: 1)
+        for pattern in ["#", "+"] { try room.first.socket.subscribe(matching: TopicPattern(pattern), whenSlow: .dropOldest) }
+        for text in ["1", "2", "3"] { room.post(text, to: "a") }
+        room.first.run()
+        #expect(try room.texts == [["3"]])
+        #expect(try room.first.metrics.total("publications_dropped", policy: "dropOldest") == 2)
+    }
+
+    @Test func theOneWhoWasLeftOutHasMissedNothing() throws {
+        let room = Room(2, maxBacklog: 1)
+        for bench in room.benches { try bench.socket.subscribe("a", whenSlow: .close) }
+        for text in ["1", "2", "3"] { room.post(text, to: "a", except: room.first) }
+        room.first.run()
+        #expect(room.benches.map(\.socket.readyState) == [.open, .closing])
+    }
+
+    @Test func whereNobodyKnowsWhoMissedSomethingAllAreToldWhoMust() throws {
+        let room = Room(3, maxBacklog: 1)
+        try room.benches[0].socket.subscribe("0", whenSlow: .close)
+        try room.benches[1].socket.subscribe("0", whenSlow: .latest)
+        for topic in 1...1100 { room.post("x", to: "\(topic)") }
+        room.first.run()
+        #expect(room.benches.map(\.socket.readyState) == [.closing, .open, .open])
+    }
+
+    /// What was collected before the thread looks into its mailbox comes first.
+    @Test func whatWasMissedIsToldAfterWhatWasCollected() throws {
+        let room = Room(1, maxBacklog: 1)
+        try room.first.socket.subscribe("a", whenSlow: .close)
+        room.turn {
+            room.publish("1", to: "a")
+            for text in ["2", "3"] { room.post(text, to: "a") }
+            room.publish("4", to: "a")
+        }
+        #expect(room.first.socket.readyState == .closing)
+        #expect(try room.first.frames.last?.opcode == 8)
+    }
+
+    // MARK: Changes from other threads
+
+    /// However often other threads change their mind, a filter waits once, and more than `maxTopics` of them wait as one.
+    @Test func changesThatWaitAreFew() async throws {
+        var configuration = ConnectionConfiguration.quiet
+        configuration.maxTopics = 3
+        let loop = MultiThreadedEventLoopGroup.singleton.any()
+        let bench = try await loop.submit { [configuration] in SocketBench(configuration, on: loop, handler: ClosureHandler()) }.get()
+        let (socket, mailbox) = (bench.socket, try #require(bench.thread.topics?.mailbox))
+        /// How many subscribers and changes the thread has.
+        func count() -> Int { mailbox.subscriptions.load(ordering: .relaxed) }
+        func counts(_ names: [String]) async throws -> [Int] {
+            try await loop.submit { names.map { bench.thread.topics?.subscriberCount(of: $0) ?? -1 } }.get()
+        }
+        try socket.subscribe("before")
+        #expect(try await counts(["before"]) == [1])
+        let (blocked, release) = (ThreadGate(), ThreadGate())
+        loop.execute {
+            blocked.open()
+            release.wait()
+        }
+        await offload { blocked.wait() }
+        for _ in 0..<100 {
+            try socket.subscribe("a")
+            socket.unsubscribe("a")
+        }
+        try socket.subscribe("a")
+        #expect(count() == 2)
+        socket.unsubscribe("before")
+        for topic in 0..<100 {
+            try socket.subscribe("\(topic)")
+            if topic < 99 { socket.unsubscribe("\(topic)") }
+        }
+        // Of "a", "before", "0" and "1", which was one too many to be told apart.
+        #expect(count() == 5)
+        release.open()
+        #expect(try await counts(["a", "99", "before", "0", "98"]) == [1, 1, 0, 0, 0])
+        #expect(count() == 2)
+        // And afterwards one by one again.
+        socket.unsubscribe("a")
+        #expect(try await counts(["a", "99"]) == [0, 1])
+        try await loop.submit { socket.terminate() }.get()
     }
 }

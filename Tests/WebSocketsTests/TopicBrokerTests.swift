@@ -206,4 +206,76 @@ import WebSocketCore
         server.publish(.text("1"), to: "a")
         #expect(await server.subscriberCount(of: "a") == 0)
     }
+
+    // MARK: Threads that are too slow
+
+    /// A producer that waits now and then is never too fast, however little may wait.
+    @Test func whoWaitsLosesNothing() async throws {
+        var configuration = Self.configuration(threads: 2)
+        configuration.maxPublicationBacklog = 100_000
+        let count = 5000
+        try await withServer(configuration, routes: Self.addTopics) { port, server in
+            let turnstile = Turnstile(4)
+            try await withThrowingTaskGroup(of: [String].self) { group in
+                for _ in 0..<4 { group.addTask { try await Self.texts(port, "a", count) { turnstile.pass() } } }
+                await turnstile.wait()
+                for number in 0..<count {
+                    server.publish(.text("\(number)"), to: "a")
+                    // A message holds about 600 bytes.
+                    if number % 100 == 0 { await server.waitUntilDelivered() }
+                }
+                for try await texts in group { #expect(texts == (0..<count).map { "\($0)" }) }
+            }
+        }
+    }
+
+    @Test func aServerThatDoesNotRunHasDeliveredAll() async {
+        await WebSocketServer(port: 0, configuration: Self.configuration()).waitUntilDelivered()
+    }
+
+    /// Two threads, each of which publishes without a pause to the other's subscriber: neither waits for the other, what is too much is
+    /// dropped, and the last message comes.
+    @Test func threadsThatFloodEachOtherGoOn() async throws {
+        var configuration = Self.configuration(threads: 2)
+        configuration.maxPublicationBacklog = 50_000
+        let rounds = 20_000
+        let turnstile = Turnstile(2)
+        try await withServer(
+            configuration,
+            routes: { server in
+                server.webSocket("/{own}/{other}") { (socket: WebSocket) in
+                    try? socket.subscribe(socket.parameters["own"] ?? "", whenSlow: .latest)
+                    return Flooder(rounds: rounds)
+                }
+            }
+        ) { port, _ in
+            try await withThrowingTaskGroup(of: String?.self) { group in
+                for path in ["a/b", "b/a"] {
+                    group.addTask {
+                        try await WebSocketClient.connect("ws://127.0.0.1:\(port)/\(path)", configuration: .patient) { socket in
+                            turnstile.pass()
+                            await turnstile.wait()
+                            try await socket.send("flood")
+                            var last: String?
+                            for try await message in socket {
+                                last = message.text
+                                if last == "\(rounds - 1)" { break }
+                            }
+                            return last
+                        }
+                    }
+                }
+                for try await last in group { #expect(last == "\(rounds - 1)") }
+            }
+        }
+    }
+
+    /// Publishes many messages at once.
+    private struct Flooder: WebSocketHandler {
+        let rounds: Int
+        func opened(_ socket: WebSocket) {}
+        func received(_ message: Message, from socket: WebSocket) {
+            for round in 0..<rounds { socket.publish(.text("\(round)"), to: socket.parameters["other"] ?? "") }
+        }
+    }
 }

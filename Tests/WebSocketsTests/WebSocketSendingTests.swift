@@ -330,6 +330,46 @@ import WebSocketCore
         _ = try await loop.submit {}.get()
         #expect(bench.socket.bufferedAmount == 0)
     }
+
+    /// Messages without a payload take memory, too, until their thread comes to them.
+    @Test func onlySoManyMessagesAreOnTheWayToTheThread() async throws {
+        let loop = MultiThreadedEventLoopGroup.singleton.any()
+        let bench = try await loop.submit { SocketBench(on: loop) }.get()
+        let (blocked, release) = (ThreadGate(), ThreadGate())
+        loop.execute {
+            blocked.open()
+            release.wait()
+        }
+        await offload { blocked.wait() }
+        for _ in 0..<Transit.maxCount { bench.socket.trySend(.text("")) }
+        #expect(bench.socket.readyState == .open && bench.socket.bufferedAmount == 0)
+        for _ in 0..<3 { #expect(bench.socket.trySend(.text("")) == .dropped) }
+        #expect(bench.socket.trySend(PreparedMessage(.text(""))) == .dropped)
+        #expect(bench.socket.readyState == .closing)
+        release.open()
+        _ = try await loop.submit {}.get()
+        // The turn that drops what waits tells of the first that was not taken.
+        #expect(try await loop.submit { try bench.metrics.total("sends_dropped") }.get() == 1)
+        #expect(try await loop.submit { try bench.frames.last }.get() == .close(1013, "reads too slowly"))
+    }
+
+    @Test func sendWaitsWhereTooManyAreOnTheWay() async throws {
+        let loop = MultiThreadedEventLoopGroup.singleton.any()
+        let bench = try await loop.submit { SocketBench(on: loop) }.get()
+        let (blocked, release) = (ThreadGate(), ThreadGate())
+        loop.execute {
+            blocked.open()
+            release.wait()
+        }
+        await offload { blocked.wait() }
+        for _ in 0..<Transit.maxCount { try await bench.socket.send("") }
+        #expect(bench.socket.transit.isFull)
+        let last = Task { try await bench.socket.send("last") }
+        release.open()
+        try await last.value
+        _ = try await loop.submit {}.get()
+        #expect(try await loop.submit { try bench.frames.count }.get() == Transit.maxCount + 1)
+    }
 }
 
 /// Says who sent it and which of its messages it is, at a length of its own.

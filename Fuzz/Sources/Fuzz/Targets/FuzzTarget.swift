@@ -11,6 +11,8 @@ struct Finding: Error, Hashable, Sendable, CustomStringConvertible {
 enum FuzzTarget: String, CaseIterable, Sendable {
     /// Both sides of the opening handshake.
     case handshake
+    /// The reactor's recogniser of opening handshakes.
+    case plainHandshake = "plain-handshake"
     /// The grammar of header fields and origins.
     case headers
     /// Frame headers and their parser.
@@ -37,6 +39,7 @@ enum FuzzTarget: String, CaseIterable, Sendable {
         var input = FuzzInput(input)
         switch self {
         case .handshake: try HandshakeCheck.run(&input)
+        case .plainHandshake: try PlainHandshakeCheck.run(&input)
         case .headers: try HeadersCheck.run(&input)
         case .frames: try FramesCheck.run(&input)
         case .connection: try ConnectionCheck.run(&input)
