@@ -110,10 +110,27 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        .target(name: "CDuplexGallery"),
+        .target(
+            name: "Gallery",
+            dependencies: [
+                "CDuplexGallery",
+                "EngineIO",
+                "PubSub",
+                "SocketIO",
+                "WebSocketCore",
+                "WebSockets",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            exclude: ["Resources"],
+            swiftSettings: settings
+        ),
         .executableTarget(
             name: "duplex",
             dependencies: [
                 "EngineIO",
+                "Gallery",
                 "PubSub",
                 "SocketIO",
                 "WebSocketCore",
@@ -143,6 +160,7 @@ let package = Package(
         .testTarget(
             name: "DuplexTests",
             dependencies: [
+                "Gallery",
                 "TestSupport",
                 "duplex",
                 "WebSocketCore",
@@ -169,6 +187,18 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "GalleryTests",
+            dependencies: [
+                "Gallery",
+                "TestSupport",
+                "WebSocketCore",
+                "WebSockets",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "NIOCore", package: "swift-nio"),
             ],
             swiftSettings: settings
         ),
