@@ -25,7 +25,7 @@ enum Catalogue {
                 "auction", "Auction", "Bids come in one order for everyone; the server decides the highest, and the hammer is the hammer.",
                 sources: ["Auction.swift"] + shared, Auction()),
             Entry(
-                "devices", "Devices", "Sensors publish under topics. Subscribe to many by a wildcard, and switch them off and on.",
+                "devices", "Devices", "Sensors publish under topics. Subscribe to many by a wildcard, and turn them off and on.",
                 sources: ["Devices.swift"] + shared, Devices()),
         ]
     }

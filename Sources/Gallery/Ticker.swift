@@ -60,7 +60,7 @@ final class Ticker: Exhibit {
             return Quote(
                 symbol: String([letters[code / 676], letters[code / 26 % 26], letters[code % 26]]), last: price, open: price,
                 bid: price - 0.05, ask: price + 0.05, high: price, low: price, volume: 0)
-        }
+        }.sorted { $0.symbol < $1.symbol }
     }
 }
 
