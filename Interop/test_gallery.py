@@ -240,7 +240,7 @@ def test_a_crowd_comes_talks_and_goes(open_page, server):
     finally:
         other.get_by_role("button", name="Stop").click()
     expect(page.locator("#count")).to_have_text("2", timeout=40_000)
-    expect(page.locator("#crowd-state")).to_have_text("Nobody is simulated")
+    expect(page.locator("#crowd-state")).to_have_text("Nobody is simulated.")
     assert not any(parent(pid) == server.process.pid for pid in Path("/proc").glob("[0-9]*"))
 
 

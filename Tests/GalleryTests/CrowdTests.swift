@@ -26,7 +26,7 @@ import WebSockets
                     try await first.send("{\"set\":{\"members\":500}}")
                     for socket in [first, second] {
                         let crowd = try await next("crowd", from: socket)
-                        #expect(crowd.contains("\"members\":500") && crowd.contains("\"seconds\":60"))
+                        #expect(crowd.contains("\"members\":500") && crowd.contains("\"seconds\":5"))
                     }
                     try await second.send("{\"set\":{\"members\":10001}}")
                     #expect(try await next("refused", from: second).contains("A crowd has 0 to 10000 members."))
