@@ -74,26 +74,31 @@ import WebSockets
 
     @Test func everyoneHearsTheSameInTheSameOrder() async throws {
         try await serving(Auction()) { url in
-            let heard = try await withThrowingTaskGroup(of: [String].self) { group in
-                for user in 0..<4 {
-                    group.addTask {
-                        try await WebSocketClient.connect(url + "/auction/\(user)") { socket in
-                            _ = try await next("lot", from: socket)
-                            for amount in 1...5 {
-                                try await socket.send("{\"bid\":{\"lot\":1,\"amount\":\(amount * 4 + user),\"name\":\"n\"}}")
-                            }
-                            var bids: [String] = []
-                            // 23 is the last word: it is above all others.
-                            while bids.last?.contains("\"amount\":23") != true { bids.append(try await next("bid", from: socket)) }
-                            return bids
+            try await WebSocketClient.connect(url + "/auction/0") { first in
+                try await WebSocketClient.connect(url + "/auction/1") { second in
+                    try await WebSocketClient.connect(url + "/auction/2") { third in
+                        let sockets = [first, second, third]
+                        for socket in sockets { _ = try await next("lot", from: socket) }
+                        for amount in 1...5 {
+                            for (user, socket) in sockets.enumerated() { try await socket.send(bid(amount * 3 + user)) }
                         }
+                        // After the last word, all other bids are too low.
+                        try await WebSocketClient.connect(url + "/auction/last") { try await $0.send(bid(500)) }
+                        var heard: [[String]] = []
+                        for socket in sockets { heard.append(try await bids(until: 500, from: socket)) }
+                        #expect(heard[0] == heard[1] && heard[1] == heard[2])
                     }
                 }
-                return try await group.reduce(into: []) { $0.append($1) }
             }
-            // Who came later missed the first ones, and nothing after.
-            let longest = try #require(heard.max { $0.count < $1.count })
-            for bids in heard { #expect(bids == Array(longest.suffix(bids.count))) }
         }
     }
+}
+
+private func bid(_ amount: Int) -> String { "{\"bid\":{\"lot\":1,\"amount\":\(amount),\"name\":\"n\"}}" }
+
+/// The bids as they come, to the one of this amount.
+private func bids(until amount: Int, from socket: WebSocket) async throws -> [String] {
+    var bids: [String] = []
+    while bids.last?.contains("\"amount\":\(amount)") != true { bids.append(try await next("bid", from: socket)) }
+    return bids
 }
