@@ -113,10 +113,27 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        .target(name: "CDuplexGallery"),
+        .target(
+            name: "Gallery",
+            dependencies: [
+                "CDuplexGallery",
+                "EngineIO",
+                "PubSub",
+                "SocketIO",
+                "WebSocketCore",
+                "WebSockets",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            exclude: ["Resources"],
+            swiftSettings: settings
+        ),
         .executableTarget(
             name: "duplex",
             dependencies: [
                 "EngineIO",
+                "Gallery",
                 "PubSub",
                 "SocketIO",
                 "WebSocketCore",
@@ -146,6 +163,7 @@ let package = Package(
         .testTarget(
             name: "DuplexTests",
             dependencies: [
+                "Gallery",
                 "TestSupport",
                 "duplex",
                 "WebSocketCore",
@@ -172,6 +190,18 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "GalleryTests",
+            dependencies: [
+                "Gallery",
+                "TestSupport",
+                "WebSocketCore",
+                "WebSockets",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "NIOCore", package: "swift-nio"),
             ],
             swiftSettings: settings
         ),

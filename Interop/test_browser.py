@@ -1,4 +1,4 @@
-"""The page of `duplex serve` in Chromium, driven by Playwright: what a newcomer sees first, over ws:// and wss://.
+"""The console of `duplex serve` in Chromium, driven by Playwright: what a newcomer sees first, over ws:// and wss://.
 
 The page runs under the server's own Content-Security-Policy. That forbids `eval`, and with it Playwright's `wait_for_function`:
 every wait here is an `expect` on what the page shows.
@@ -29,7 +29,7 @@ def tab(browser: Browser):
         page = context.new_page()
         if prepare:
             prepare(page)
-        page.goto(base + "/")
+        page.goto(base + "/console")
         expect(page.locator("#summary")).to_have_text(ALL_OPEN, timeout=PATIENCE)
         return page
 
@@ -96,7 +96,7 @@ def test_loads_without_an_error_and_asks_nobody_else(start_server, browser):
     page.on("request", lambda request: asked.append(request.url))
     page.on("websocket", lambda socket: asked.append(socket.url))
 
-    response = page.goto(server.base + "/")
+    response = page.goto(server.base + "/console")
     expect(page.locator("#summary")).to_have_text(ALL_OPEN)
     expect(page.locator("#median")).to_contain_text("ms")
 
@@ -106,7 +106,7 @@ def test_loads_without_an_error_and_asks_nobody_else(start_server, browser):
     authority = urlsplit(server.base).netloc
     paths = sorted(urlsplit(url).path for url in asked if not url.startswith("data:"))
     assert [url for url in asked if not url.startswith("data:") and urlsplit(url).netloc != authority] == []
-    assert paths == ["/", "/broadcast", "/echo", "/people"]
+    assert paths == ["/broadcast", "/console", "/echo", "/people"]
     context.close()
 
 
@@ -390,7 +390,7 @@ def test_a_name_is_kept_for_the_next_visit(start_server, tab):
     page.locator("#name").fill("Ada")
     page.locator("#name").press("Enter")
     later = page.context.new_page()
-    later.goto(server.base + "/")
+    later.goto(server.base + "/console")
     expect(later.locator("#name")).to_have_value("Ada")
 
 
@@ -399,7 +399,7 @@ def test_works_where_storage_is_forbidden(start_server, browser):
     for area in ("localStorage", "sessionStorage"):
         context.add_init_script(f"Object.defineProperty(window, '{area}', {{ get() {{ throw new DOMException('denied'); }} }});")
     page = context.new_page()
-    page.goto(start_server().base + "/")
+    page.goto(start_server().base + "/console")
     expect(page.locator("#summary")).to_have_text(ALL_OPEN)
     page.locator("#name").fill("Grace")
     say(page, "without a memory")

@@ -2,6 +2,7 @@
 
 public import ArgumentParser
 import EngineIO
+import Gallery
 import HTTPTypes
 import Logging
 import NIOCore
@@ -14,11 +15,11 @@ public import WebSockets
 
 struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Serve WebSockets, and a page to try them.",
+        abstract: "Serve WebSockets, and pages to see and try them.",
         discussion: """
             Prints its address once it listens: open that in a browser.
 
-            / is the page. /echo sends back what it gets, and so does /echo-async, which is written in the other style. /broadcast sends \
+            / is a gallery of what WebSockets are for, /console a page to try them by hand. /echo sends back what it gets, and so does /echo-async, which is written in the other style. /broadcast sends \
             what anyone says to everyone on it, the sender included; /people tells how many are on it. /pubsub?topics=a,b&publish=a \
             subscribes to topics and publishes what it gets; patterns=a/%2B,b/%23 subscribes to all that match. /socket.io/ serves \
             Socket.IO: echo, join and leave a room, say something in a room. /health is JSON.
@@ -62,7 +63,15 @@ struct Serve: AsyncParsableCommand {
     func run() async throws {
         logging.bootstrap()
         let server = WebSocketServer(host: host, port: port, configuration: makeConfiguration())
-        addRoutes(to: server)
+        let crowd = CrowdProcess { [server] in members(of: try await server.waitUntilListening()) }
+        let gallery = Exhibition(crowd: crowd)
+        gallery.mount(on: server)
+        addRoutes(to: server, gallery)
+        let ticks = Task { await gallery.run(on: server) }
+        defer {
+            ticks.cancel()
+            crowd.end()
+        }
         let services = ServiceGroup(
             services: [server], gracefulShutdownSignals: [.sigint, .sigterm], logger: Logger(label: "duplex"))
         do {
@@ -76,6 +85,12 @@ struct Serve: AsyncParsableCommand {
             try? Descriptor.error.writeAll(Array("duplex: \(error)\n".utf8))
             throw ExitCode(1)
         }
+    }
+
+    /// How the server's own machine comes to the chat's lobby.
+    private func members(of address: SocketAddress) -> String {
+        let name = ["0.0.0.0": "127.0.0.1", "::": "[::1]"][host] ?? (host.contains(":") ? "[\(host)]" : host)
+        return "\(tlsCertificate == nil ? "ws" : "wss")://\(name):\(address.port ?? port)/chat"
     }
 
     private func url(_ address: SocketAddress) -> String {
@@ -102,7 +117,7 @@ struct Serve: AsyncParsableCommand {
         return configuration
     }
 
-    func addRoutes(to server: WebSocketServer) {
+    func addRoutes(to server: WebSocketServer, _ gallery: Exhibition) {
         let people = People()
         // Callbacks, the faster of the two styles; /echo-async is the same in the other.
         server.webSocket("/echo") { (_: WebSocket) in EchoHandler() }
@@ -113,7 +128,7 @@ struct Serve: AsyncParsableCommand {
         server.webSocket("/people") { (_: WebSocket) in PeopleHandler(people: people) }
         server.webSocket("/pubsub", upgrade: Self.decideTopics) { (_: WebSocket, handler: TopicsHandler) in handler }
         server.mount(SocketIOExample.make(makeSocketIOConfiguration()))
-        server.http { [weak server] request in Self.respond(to: request, server) }
+        server.http { [weak server] request in Self.respond(to: request, server, gallery) }
     }
 
     private static func decideTopics(_ request: ServerRequest) async -> Upgrade<TopicsHandler> {
@@ -124,16 +139,16 @@ struct Serve: AsyncParsableCommand {
         }
     }
 
-    static func respond(to request: ServerRequest, _ server: WebSocketServer?) -> ServerResponse {
+    static func respond(to request: ServerRequest, _ server: WebSocketServer?, _ gallery: Exhibition) -> ServerResponse {
         guard request.head.method == .get || request.head.method == .head else {
             var response = ServerResponse.text("Method not allowed\n", status: .methodNotAllowed)
             response.head.headerFields[.allow] = "GET, HEAD"
             return response
         }
         switch request.path {
-        case "/": return page()
+        case "/console": return page()
         case "/health": return health(server)
-        default: return .text("Not found\n", status: .notFound)
+        default: return gallery.respond(to: request) ?? .text("Not found\n", status: .notFound)
         }
     }
 

@@ -1,6 +1,7 @@
 // What `duplex serve` answers, and how it takes its arguments.
 
 import ArgumentParser
+import Gallery
 import HTTPTypes
 import NIOCore
 import Testing
@@ -16,7 +17,7 @@ import WebSocketCore
 
     private func ask(_ path: String, _ method: HTTPRequest.Method = .get, _ server: WebSocketServer? = nil) -> ServerResponse {
         let head = HTTPRequest(method: method, scheme: "http", authority: "a", path: path)
-        return Serve.respond(to: ServerRequest(head: head, body: ByteBuffer(), remoteAddress: nil, isSecure: false), server)
+        return Serve.respond(to: ServerRequest(head: head, body: ByteBuffer(), remoteAddress: nil, isSecure: false), server, Exhibition())
     }
 
     // MARK: Arguments
@@ -55,7 +56,7 @@ import WebSocketCore
     // MARK: Plain HTTP
 
     @Test func servesThePage() throws {
-        let response = ask("/?name=ann")
+        let response = ask("/console?name=ann")
         #expect(response.head.status == .ok)
         #expect(response.head.headerFields[.contentType] == "text/html; charset=utf-8")
         #expect(response.head.headerFields[.contentSecurityPolicy]?.hasPrefix("default-src 'none'; ") == true)
@@ -107,7 +108,7 @@ import WebSocketCore
 /// Serves what `duplex serve` serves while the body runs.
 func serving(_ body: (String, WebSocketServer) async throws -> Void) async throws {
     let server = WebSocketServer(port: 0, configuration: .init(threads: 2, drainTimeout: .zero))
-    try #require(try Duplex.parseAsRoot(["serve"]) as? Serve).addRoutes(to: server)
+    try #require(try Duplex.parseAsRoot(["serve"]) as? Serve).addRoutes(to: server, Exhibition())
     let run = Task { try await server.run() }
     defer { run.cancel() }
     try await body("ws://127.0.0.1:\(server.waitUntilListening().port ?? 0)", server)

@@ -1,0 +1,107 @@
+// The gallery's files, in the binary as they stand in the tree: pages, and the Swift files that the pages show.
+//
+// By C's #embed and not by SwiftPM's .embedInCode: that writes each byte as a number for the Swift compiler, which takes a minute for what
+// is here, and no Swift file can be both source and resource. The compiler notes what is embedded as it notes headers, so that a change of
+// any of them builds this anew.
+
+#include "CDuplexGallery.h"
+
+#pragma clang diagnostic ignored "-Wc23-extensions"
+
+// The frame.
+static const unsigned char gallery_css[] = {
+#embed "../Gallery/Resources/gallery.css"
+};
+static const unsigned char gallery_js[] = {
+#embed "../Gallery/Resources/gallery.js"
+};
+static const unsigned char index_html[] = {
+#embed "../Gallery/Resources/index.html"
+};
+static const unsigned char Conversation_swift[] = {
+#embed "../Gallery/Conversation.swift"
+};
+static const unsigned char RateLimit_swift[] = {
+#embed "../Gallery/RateLimit.swift"
+};
+
+// Exhibit 1: chat.
+static const unsigned char chat_html[] = {
+#embed "../Gallery/Resources/chat.html"
+};
+static const unsigned char Chat_swift[] = {
+#embed "../Gallery/Chat.swift"
+};
+static const unsigned char Crowd_swift[] = {
+#embed "../Gallery/Crowd.swift"
+};
+
+// Exhibit 2: notifications.
+static const unsigned char notifications_html[] = {
+#embed "../Gallery/Resources/notifications.html"
+};
+static const unsigned char Notifications_swift[] = {
+#embed "../Gallery/Notifications.swift"
+};
+
+// Exhibit 3: dashboard.
+static const unsigned char dashboard_html[] = {
+#embed "../Gallery/Resources/dashboard.html"
+};
+static const unsigned char Dashboard_swift[] = {
+#embed "../Gallery/Dashboard.swift"
+};
+static const unsigned char ProcessFigures_swift[] = {
+#embed "../Gallery/ProcessFigures.swift"
+};
+
+// Exhibit 4: ticker.
+static const unsigned char ticker_html[] = {
+#embed "../Gallery/Resources/ticker.html"
+};
+static const unsigned char Ticker_swift[] = {
+#embed "../Gallery/Ticker.swift"
+};
+
+// Exhibit 5: auction.
+static const unsigned char auction_html[] = {
+#embed "../Gallery/Resources/auction.html"
+};
+static const unsigned char Auction_swift[] = {
+#embed "../Gallery/Auction.swift"
+};
+
+// Exhibit 9: devices.
+static const unsigned char devices_html[] = {
+#embed "../Gallery/Resources/devices.html"
+};
+static const unsigned char Devices_swift[] = {
+#embed "../Gallery/Devices.swift"
+};
+
+#define FILE(name, symbol) {name, symbol, (int)sizeof symbol}
+
+static const struct duplex_gallery_file files[] = {
+    FILE("gallery.css", gallery_css),
+    FILE("gallery.js", gallery_js),
+    FILE("index.html", index_html),
+    FILE("Conversation.swift", Conversation_swift),
+    FILE("RateLimit.swift", RateLimit_swift),
+    FILE("chat.html", chat_html),
+    FILE("Chat.swift", Chat_swift),
+    FILE("Crowd.swift", Crowd_swift),
+    FILE("notifications.html", notifications_html),
+    FILE("Notifications.swift", Notifications_swift),
+    FILE("dashboard.html", dashboard_html),
+    FILE("Dashboard.swift", Dashboard_swift),
+    FILE("ProcessFigures.swift", ProcessFigures_swift),
+    FILE("ticker.html", ticker_html),
+    FILE("Ticker.swift", Ticker_swift),
+    FILE("auction.html", auction_html),
+    FILE("Auction.swift", Auction_swift),
+    FILE("devices.html", devices_html),
+    FILE("Devices.swift", Devices_swift),
+};
+
+int duplex_gallery_file_count(void) { return (int)(sizeof files / sizeof *files); }
+struct duplex_gallery_file duplex_gallery_file(int index) { return files[index]; }

@@ -1,0 +1,66 @@
+// How often each user may do something: a bucket of tokens for each, which fills with time.
+
+import Synchronization
+
+/// How often one may do something: so many times at once, and so often a second in the long run.
+struct RateLimit {
+    let perSecond: Double
+    let burst: Double
+    private var tokens: Double
+    private var last: ContinuousClock.Instant?
+
+    init(perSecond: Double, burst: Double) {
+        self.perSecond = perSecond
+        self.burst = burst
+        tokens = burst
+    }
+
+    /// Takes one of what is left; false if nothing is.
+    mutating func allows(at now: ContinuousClock.Instant) -> Bool {
+        refill(at: now)
+        guard tokens >= 1 else { return false }
+        tokens -= 1
+        return true
+    }
+
+    /// Whether nothing was taken for so long that it is as new.
+    mutating func isFull(at now: ContinuousClock.Instant) -> Bool {
+        refill(at: now)
+        return tokens >= burst
+    }
+
+    private mutating func refill(at now: ContinuousClock.Instant) {
+        defer { last = max(last ?? now, now) }
+        guard let last, now > last else { return }
+        tokens = min(burst, tokens + (now - last) / .seconds(1) * perSecond)
+    }
+}
+
+/// A limit for each user, whichever of the user's tabs speaks.
+final class RateLimits: Sendable {
+    /// The most users that are remembered: beyond, those go who could start anew anyway, and if there are none, a new user has to wait.
+    static let maxUsers = 20_000
+
+    let perSecond: Double
+    private let burst: Double
+    private let users = Mutex<[String: RateLimit]>([:])
+
+    init(perSecond: Double, burst: Double) {
+        self.perSecond = perSecond
+        self.burst = burst
+    }
+
+    /// Takes one of what a user has left; false if nothing is.
+    func allows(_ user: String, at now: ContinuousClock.Instant) -> Bool {
+        users.withLock { users in
+            if users[user] == nil, users.count >= Self.maxUsers {
+                users = users.compactMapValues { limit in
+                    var limit = limit
+                    return limit.isFull(at: now) ? nil : limit
+                }
+                guard users.count < Self.maxUsers else { return false }
+            }
+            return users[user, default: RateLimit(perSecond: perSecond, burst: burst)].allows(at: now)
+        }
+    }
+}
