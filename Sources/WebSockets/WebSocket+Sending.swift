@@ -168,7 +168,7 @@ extension WebSocket {
         guard let transport else { return }
         if transport.isWritable {
             if heldPong == nil, let frames = outbox.takeFrames() {
-                bytesWritten += frames.count
+                countWritten(frames.count)
                 transport.writeAndFlush(frames)
             } else {
                 flushPieces(transport)
@@ -189,7 +189,7 @@ extension WebSocket {
             while transport.isWritable || outbox.isInsideFrame, let piece = outbox.next(thread) { transport.write(piece) }
             transport.flush()
         } while transport.isWritable && !outbox.isEmpty
-        bytesWritten += waited - outbox.byteCount
+        countWritten(waited - outbox.byteCount)
     }
 
     /// The transport can take more.
