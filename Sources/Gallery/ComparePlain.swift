@@ -2,6 +2,7 @@
 
 import HTTPTypes
 import WebSocketCore
+import WebSocketDeflate
 import WebSockets
 
 struct ComparePlain {
@@ -30,7 +31,8 @@ struct ComparePlain {
 
     private func serve(_ path: String, _ method: CompareRun.Method, _ answer: String, on server: WebSocketServer) {
         let compare = compare
-        server.webSocket("/compare/{run}/\(path)") { socket in
+        // Without compression, as the answers over HTTP are.
+        server.webSocket("/compare/{run}/\(path)", upgrade: { _ in .accept((), compression: .off) }) { (socket: WebSocket, _: Void) in
             guard compare.run(socket.run)?.begin(method, .socket(socket)) == true else {
                 return try socket.close(code: .policyViolation, reason: "no such comparison, or too many of its connections")
             }

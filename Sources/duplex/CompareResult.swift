@@ -85,7 +85,7 @@ struct CompareResult: Encodable, Sendable {
         guard let polling = methods.first, let socket = methods.last, let slow = polling.delayMicroseconds,
             let fast = socket.delayMicroseconds, let many = polling.bytesPerEvent, let few = socket.bytesPerEvent, few > 0
         else { return "Too few events came to tell." }
-        let asked = Double(polling.requests) / max(polling.seconds, 0.001) / Double(clients)
+        let asked = Double(polling.requests) / seconds / Double(clients)
         let aimed = 1000 / intervalMilliseconds
         let kept = asked < aimed * 0.8 ? " (which it could not keep: it asked \(Figures.rate(asked)) times a second)" : ""
         let ratio = many / few
