@@ -56,6 +56,7 @@ final class Compare: Exhibit {
         _ body: @escaping @concurrent @Sendable (CompareRun, ServerRequest) async -> ServerResponse
     ) {
         server.http("/compare/{run}/\(path)") { [self] request in
+            guard request.head.method == .get else { return .text("Only GET is understood here.\n", status: .methodNotAllowed) }
             let name = request.parameters["run"] ?? ""
             guard let run = run(name) else { return .text("There is no such comparison, or it has ended.\n", status: .notFound) }
             guard polls.allows(name, at: .now), let traffic = request.traffic, run.begin(method, .request(traffic)) else {
