@@ -24,7 +24,7 @@ struct CompareResult: Encodable, Sendable {
         var bytesDown: Int
         var seconds: Double
         var bytesPerEvent: Double?
-        /// What the server worked for one, less what it works when nothing runs.
+        /// What the server worked for one, less what it works when nothing runs; nil where that is too little to be told.
         var cpuMicrosecondsPerEvent: Double?
 
         init(_ kind: CompareKind, _ delay: Percentiles?, _ change: CompareReport.Change, idle: CompareReport.Change) {
@@ -34,7 +34,9 @@ struct CompareResult: Encodable, Sendable {
             seconds = (change.seconds * 1000).rounded() / 1000
             guard events > 0, idle.seconds > 0 else { return }
             bytesPerEvent = Double((bytesUp + bytesDown) * 10 / events) / 10
-            let worked = max(0, change.cpu - idle.cpu / idle.seconds * change.seconds)
+            let worked = change.cpu - idle.cpu / idle.seconds * change.seconds
+            // What is less than the server's other work varies by can not be told.
+            guard worked > 0 else { return }
             cpuMicrosecondsPerEvent = (worked / Double(events) * 1e7).rounded() / 10
         }
     }
