@@ -8,7 +8,7 @@ final class Auction: Exhibit {
     enum Request: Decodable { case bid(lot: Int, amount: Int, name: String) }
     enum Event: Encodable {
         /// A lot as it is, with the time that is left; told to each new tab, and when one begins.
-        case lot(number: Int, title: String, bids: [Bid], endsIn: Double)
+        case lot(number: Int, title: String, bids: [Bid], endsIn: Double, of: Double)
         case bid(lot: Int, bid: Bid)
         case sold(lot: Int, to: String?, amount: Int, nextIn: Double)
     }
@@ -85,6 +85,9 @@ struct Lot {
 
     func event(at now: ContinuousClock.Instant) -> Message {
         let title = Self.titles[(number - 1) % Self.titles.count]
-        return .json(Auction.Event.lot(number: number, title: title, bids: bids.suffix(20), endsIn: (endsAt - now) / .milliseconds(1)))
+        return .json(
+            Auction.Event.lot(
+                number: number, title: title, bids: bids.suffix(20), endsIn: (endsAt - now) / .milliseconds(1),
+                of: Self.duration / .milliseconds(1)))
     }
 }

@@ -25,13 +25,13 @@ enum Catalogue {
                 "This very server: its CPU, memory, connections and messages, measured and pushed twice a second.",
                 sources: ["Dashboard.swift", "ProcessFigures.swift"], Dashboard()),
             Entry(
-                "ticker", "Ticker", "Three thousand prices a second. A tab that is too slow gets the latest of each, and no backlog.",
+                "ticker", "Ticker", "Fifteen hundred prices a second. A tab that is too slow gets the latest of each, and no backlog.",
                 sources: ["Ticker.swift"] + shared, Ticker()),
             Entry(
                 "auction", "Auction", "Bids come in one order for everyone; the server decides the highest, and the hammer is the hammer.",
                 sources: ["Auction.swift"] + shared, Auction()),
             Entry(
-                "devices", "Devices", "Sensors publish under topics. Subscribe to many by a wildcard, and switch them off and on.",
+                "devices", "Devices", "Sensors publish under topics. Subscribe to many by a wildcard, and turn them off and on.",
                 sources: ["Devices.swift"] + shared, Devices()),
         ]
     }

@@ -22,7 +22,7 @@ final class Dashboard: Exhibit {
     private let samples = Mutex<[Sample]>([])
 
     func mount(on server: WebSocketServer) {
-        server.webSocket("/dashboard") { [self] socket in
+        server.webSocket("/dashboard/live") { [self] socket in
             try samples.withLock { samples in
                 // A tab that sleeps gets what is true when it wakes up, and not all that was true meanwhile.
                 try socket.subscribe("dashboard", whenSlow: .latest)

@@ -10,7 +10,7 @@ final class Devices: Exhibit {
         case watch(pattern: String)
         case turn(device: String, isOn: Bool)
         /// The tab is a device itself.
-        case report(value: Double)
+        case report(value: Double, isOn: Bool)
     }
     enum Event: Encodable {
         case watching(pattern: String)
@@ -46,8 +46,8 @@ final class Devices: Exhibit {
                     socket.publish(.json(Event.turned(device: device, isOn: isOn)), to: "commands/\(device)", includingSelf: true)
                     guard let reading = turn(device, isOn) else { return }
                     socket.publish(.json(Event.reading(reading: reading)), to: "devices/\(device)", includingSelf: true)
-                case .report(let value):
-                    let reading = Reading(device: own, value: value, unit: "%", isOn: true)
+                case .report(let value, let isOn):
+                    let reading = Reading(device: own, value: value, unit: "%", isOn: isOn)
                     socket.publish(.json(Event.reading(reading: reading)), to: "devices/\(own)", includingSelf: true)
                 }
             }

@@ -1,4 +1,4 @@
-// A ticker: three hundred instruments, each ten times a second; who can not keep up gets the latest of each, and no backlog.
+// A ticker: three hundred instruments, each five times a second; who can not keep up gets the latest of each, and no backlog.
 
 import PubSub
 import Synchronization
@@ -60,7 +60,7 @@ final class Ticker: Exhibit {
             return Quote(
                 symbol: String([letters[code / 676], letters[code / 26 % 26], letters[code % 26]]), last: price, open: price,
                 bid: price - 0.05, ask: price + 0.05, high: price, low: price, volume: 0)
-        }
+        }.sorted { $0.symbol < $1.symbol }
     }
 }
 
