@@ -79,6 +79,29 @@ static const unsigned char Devices_swift[] = {
 #embed "../Gallery/Devices.swift"
 };
 
+// The comparison.
+static const unsigned char compare_html[] = {
+#embed "../Gallery/Resources/compare.html"
+};
+static const unsigned char Compare_swift[] = {
+#embed "../Gallery/Compare.swift"
+};
+static const unsigned char CompareRun_swift[] = {
+#embed "../Gallery/CompareRun.swift"
+};
+static const unsigned char CompareLedger_swift[] = {
+#embed "../Gallery/CompareLedger.swift"
+};
+static const unsigned char EventLog_swift[] = {
+#embed "../Gallery/EventLog.swift"
+};
+static const unsigned char ComparePlain_swift[] = {
+#embed "../Gallery/ComparePlain.swift"
+};
+static const unsigned char CompareWire_swift[] = {
+#embed "../Gallery/CompareWire.swift"
+};
+
 #define FILE(name, symbol) {name, symbol, (int)sizeof symbol}
 
 static const struct duplex_gallery_file files[] = {
@@ -101,6 +124,13 @@ static const struct duplex_gallery_file files[] = {
     FILE("Auction.swift", Auction_swift),
     FILE("devices.html", devices_html),
     FILE("Devices.swift", Devices_swift),
+    FILE("compare.html", compare_html),
+    FILE("Compare.swift", Compare_swift),
+    FILE("CompareRun.swift", CompareRun_swift),
+    FILE("CompareLedger.swift", CompareLedger_swift),
+    FILE("EventLog.swift", EventLog_swift),
+    FILE("ComparePlain.swift", ComparePlain_swift),
+    FILE("CompareWire.swift", CompareWire_swift),
 };
 
 int duplex_gallery_file_count(void) { return (int)(sizeof files / sizeof *files); }

@@ -9,6 +9,12 @@ enum Catalogue {
         let crowd = crowd.map { CrowdControl($0) }
         return [
             Entry(
+                "compare", "Comparison",
+                "The same events by short polling, long polling, Server-Sent Events and WebSocket: delay, requests, bytes, work, as you watch.",
+                sources: [
+                    "Compare.swift", "CompareRun.swift", "CompareLedger.swift", "EventLog.swift", "ComparePlain.swift", "CompareWire.swift",
+                ] + shared, Compare()),
+            Entry(
                 "chat", "Group chat", "Rooms, who is here, who is typing, and what was said before. Then let ten thousand people in.",
                 sources: ["Chat.swift", "Crowd.swift"] + shared, Chat(crowd)),
             Entry(

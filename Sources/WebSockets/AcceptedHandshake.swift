@@ -14,13 +14,17 @@ struct AcceptedHandshake: Sendable {
     /// The 101. It is sent once the handler has been told: a client that knows of its connection is on every list that the handler puts it
     /// on.
     let answer: ByteBuffer
+    /// How many bytes the request took.
+    private let requestBytes: Int
 
     /// Settles what both ends do, and writes the answer.
     ///
     /// - Throws: `HandshakeUsageError` for a decision that can not be sent.
     init(
-        _ request: ServerRequest, _ offered: ServerHandshake, _ decision: RouteDecision.Acceptance, _ server: ServerCore, _ route: Route
+        _ request: ServerRequest, _ offered: ServerHandshake, _ decision: RouteDecision.Acceptance, _ server: ServerCore, _ route: Route,
+        requestBytes: Int
     ) throws(HandshakeUsageError) {
+        self.requestBytes = requestBytes
         settings = route.settings ?? server.settings
         let deflate = DeflateNegotiation.answer(offered.extensions, decision.compression ?? settings.connection.compression)
         let response = try offered.response(
@@ -40,20 +44,23 @@ struct AcceptedHandshake: Sendable {
         var request = ServerRequest(head: plain.request, body: ByteBuffer(), remoteAddress: address, isSecure: false)
         guard !server.isDraining, let (route, parameters) = server.route(request.path), case .immediate(let decide) = route.decider,
             let offered = try? ServerHandshake(request: plain.request, version: (1, 1)),
-            (try? route.check(offered, server)) != nil
+            (try? route.check(offered, server)) != nil, server.tap(request.path) == nil
         else { return nil }
         request.parameters = parameters
         request.subprotocols = offered.subprotocols
-        guard case .accepted(let acceptance) = decide(request), let made = try? Self(request, offered, acceptance, server, route) else {
-            return nil
-        }
+        guard case .accepted(let acceptance) = decide(request),
+            let made = try? Self(request, offered, acceptance, server, route, requestBytes: plain.length)
+        else { return nil }
         self = made
     }
 
     /// Makes the connection; called on the thread that will own it.
     func makeSocket(_ thread: EventThread) -> WebSocket {
         let inbox = usesInbox ? Inbox(limit: settings.connection.maxUnreadBytes) : nil
-        return WebSocket(handshake, role: .server, settings: settings, thread: thread, inbox: inbox)
+        let socket = WebSocket(handshake, role: .server, settings: settings, thread: thread, inbox: inbox)
+        socket.countReceived(requestBytes)
+        socket.countWritten(answer.readableBytes)
+        return socket
     }
 
     /// The 101 as it is sent; `ServerHandshake` has seen to it that no value holds a line break.

@@ -10,7 +10,7 @@ extension HTTPServerHandler {
     func handOver(_ context: ChannelHandlerContext, _ accepted: AcceptedHandshake) -> Bool {
         #if os(Linux)
         // What NIO has not sent yet would be lost.
-        guard let reactors, context.channel.isFlushed, let descriptor = duplicate(context) else { return false }
+        guard let reactors, !meter.isTapped, context.channel.isFlushed, let descriptor = duplicate(context) else { return false }
         var bytes = ByteBuffer()
         while let more = leftOver.next() { bytes.writeImmutableBuffer(more) }
         // Shutting down waits for what is under way, and so is the connection until the reactor has it.

@@ -71,7 +71,7 @@ extension HTTPServerHandler {
         case .accepted(let acceptance):
             guard !server.isDraining else { return refuseDecided(.serviceUnavailable, .draining, "shutting down") }
             do throws(HandshakeUsageError) {
-                upgrade(context, try AcceptedHandshake(request, handshake, acceptance, server, route))
+                upgrade(context, try AcceptedHandshake(request, handshake, acceptance, server, route, requestBytes: meter.received))
             } catch {
                 server.logger.error("this server's answer to a handshake can not be sent: \(error)")
                 refuseDecided(.internalServerError, .application, "the server's answer to this handshake can not be sent")
@@ -133,6 +133,7 @@ extension HTTPServerHandler {
         pipeline.removeHandler(context: context, promise: nil)
         gate.open()
         pipeline.removeHandler(gate, promise: nil)
+        if !meter.isTapped { pipeline.removeHandler(meter, promise: nil) }
         // Draining has told those who were there before.
         if server.isDraining { socket.beginClose(.goingAway, "the server shuts down") }
     }

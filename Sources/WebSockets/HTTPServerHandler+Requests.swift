@@ -14,6 +14,9 @@ extension HTTPServerHandler {
         state = .reading(head)
         isBusy = true
         method = head.method
+        isHTTP11 = head.isHTTP11
+        meter.headCame()
+        tap(head)
         body.clear()
         setDeadline(server.configuration.handshakeTimeout, "the request did not arrive in time (limit handshakeTimeout)")
         // It may have been refused by now.
@@ -23,6 +26,18 @@ extension HTTPServerHandler {
         if head.expectsContinue {
             context?.writeAndFlush(wrapOutboundOut(.head(.init(version: .http1_1, status: .continue))), promise: nil)
         }
+    }
+
+    /// Shows the handshake to whoever sees the connections at its path.
+    private func tap(_ head: HTTPRequestHead) {
+        guard meter.mayBeTapped else { return }
+        let path = head.uri.prefix { $0 != "?" }
+        guard HeaderTokens.contains("websocket", in: head.headers["upgrade"]), let (makeTap, parameters) = server.tap(path),
+            let request = try? HTTPRequest(head, secure: server.isSecure, splitCookie: false)
+        else { return meter.decide(nil) }
+        var asked = ServerRequest(head: request, remoteAddress: context?.channel.remoteAddress, isSecure: server.isSecure)
+        asked.parameters = parameters
+        meter.decide(makeTap(asked))
     }
 
     func collect(_ bytes: ByteBuffer) {
@@ -91,7 +106,14 @@ extension HTTPServerHandler {
 
     private func answer(_ request: ServerRequest, _ head: HTTPRequestHead) {
         let closes = closes(after: head)
-        let (respond, logger) = (server.responder, server.logger)
+        let logger = server.logger
+        let (respond, parameters) = server.responder(request.path)
+        let traffic = RequestTraffic()
+        meter.begin(traffic)
+        var asked = request
+        asked.parameters = parameters
+        asked.traffic = traffic
+        let request = asked
         run { handler in
             do {
                 let response = try await respond?(request) ?? .text("Not found\n", status: .notFound)

@@ -11,7 +11,8 @@ extension HTTPServerHandler {
 
     func send(_ response: ServerResponse, closes: Bool) {
         guard case .deciding = state, let context else { return }
-        let closes = closes || server.isDraining
+        // Only its end says that a stream to HTTP/1.0 is whole.
+        let closes = closes || server.isDraining || !isHTTP11 && response.stream != nil
         let response = Self.final(response, server.logger)
         let head = responseHead(response, closes: closes)
         setDeadline(server.configuration.responseTimeout, "the response was not read in time (limit responseTimeout)")
@@ -20,6 +21,12 @@ extension HTTPServerHandler {
         let promise = context.eventLoop.makePromise(of: Void.self)
         promise.futureResult.assumeIsolated().whenComplete { [weak self] result in
             self?.sent(result, closes: closes)
+        }
+        if let stream = response.stream, method != .HEAD, head.status.mayHaveResponseBody {
+            // Each piece has its own time.
+            cancelDeadline()
+            context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
+            return self.stream(stream, closes: closes)
         }
         let hasBody = method != .HEAD && head.status.mayHaveResponseBody && response.body.readableBytes > 0
         context.writeAndFlush(wrapOutboundOut(.head(head)), promise: hasBody ? nil : promise)
@@ -36,32 +43,40 @@ extension HTTPServerHandler {
     private func responseHead(_ response: ServerResponse, closes: Bool) -> HTTPResponseHead {
         var headers = HTTPHeaders(response.head.headerFields)
         let status = HTTPResponseStatus(statusCode: response.head.status.code, reasonPhrase: response.head.status.reasonPhrase)
-        if status.mayHaveResponseBody {
+        if status.mayHaveResponseBody && response.stream == nil {
             headers.replaceOrAdd(name: "content-length", value: String(response.body.readableBytes))
         }
         headers.replaceOrAdd(
             name: "connection", value: closes ? (headers.first(name: "upgrade") == nil ? "close" : "close, upgrade") : "keep-alive")
-        return HTTPResponseHead(version: .http1_1, status: status, headers: headers)
+        // In chunks, unless the client does not know them.
+        let version = isHTTP11 || response.stream == nil ? HTTPVersion.http1_1 : .http1_0
+        return HTTPResponseHead(version: version, status: status, headers: headers)
     }
 
-    private func sent(_ result: Result<Void, any Error>, closes: Bool) {
+    func sent(_ result: Result<Void, any Error>, closes: Bool) {
         isBusy = false
         guard case .success = result, let context, case .deciding = state else { return close() }
         guard !closes else { return finishSending(context) }
         state = .awaiting
         // A connection that waits for its next request has done nothing wrong when its time is over.
         setDeadline(server.configuration.handshakeTimeout, nil)
-        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        end(context)
     }
 
     /// Ends this side only, as closing with unread bytes would reset the connection before the answer is read.
     private func finishSending(_ context: ChannelHandlerContext) {
         state = .closed
         cancelDeadline()
-        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        end(context)
         context.close(mode: .output, promise: nil)
         let channel = context.channel
         channel.eventLoop.scheduleTask(in: .seconds(1)) { channel.close(promise: nil) }
+    }
+
+    private func end(_ context: ChannelHandlerContext) {
+        let number = meter.number
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        meter.complete(number)
     }
 
     // MARK: Refusals

@@ -32,9 +32,11 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler, T
     let slot: ConnectionSlot
     /// Holds back the news of the connection's end, while the pipeline is rebuilt.
     let gate = EndGate()
+    let meter: WireMeter
     var state = State.awaiting
     /// The method of the request that is answered: to HEAD, no body is sent.
     var method = HTTPMethod.GET
+    var isHTTP11 = true
     var body = ByteBuffer()
     var context: ChannelHandlerContext?
     var task: Task<Void, Never>?
@@ -62,6 +64,7 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler, T
         self.slot = slot
         self.reactors = reactors
         self.acceptedAt = acceptedAt
+        meter = WireMeter(mayBeTapped: server.hasTaps)
     }
 
     /// Adds the HTTP handlers and this one.
@@ -72,7 +75,7 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler, T
         limits.maxHeaderFieldSize = server.configuration.maxHeaderBytes
         let decoder = HTTPRequestDecoder(leftOverBytesStrategy: .forwardBytes, limitConfiguration: limits)
         try pipeline.addHandlers(
-            gate, HTTPResponseEncoder(), ByteToMessageHandler(decoder), HTTPServerPipelineHandler(), self)
+            meter, gate, HTTPResponseEncoder(), ByteToMessageHandler(decoder), HTTPServerPipelineHandler(), self)
     }
 
     // MARK: The channel

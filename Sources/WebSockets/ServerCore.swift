@@ -13,9 +13,13 @@ final class ServerCore: Sendable {
     let statistics = Statistics(role: .server)
     /// Tasks of handlers that have begun and not ended.
     let tasks = TaskRegistry()
+    /// Tasks that write responses piece by piece.
+    let streams = TaskRegistry()
     private let routes = Mutex<[Route]>([])
     private let services = Mutex<[MountedService]>([])
     private let responderBox = Mutex<Responder?>(nil)
+    private let pages = Mutex<[(route: Route, respond: Responder)]>([])
+    private let taps = Mutex<[(route: Route, make: @Sendable (ServerRequest) -> WireTap)]>([])
     private let draining = Atomic<Bool>(false)
     private let connections = Atomic<Int>(0)
     private let requests = Atomic<Int>(0)
@@ -65,6 +69,30 @@ final class ServerCore: Sendable {
     var responder: Responder? {
         get { responderBox.withLock { $0 } }
         set { responderBox.withLock { $0 = newValue } }
+    }
+
+    func add(_ route: Route, _ respond: @escaping Responder) { pages.withLock { $0.append((route, respond)) } }
+
+    /// Who answers a plain request, and the parameters of the path.
+    func responder(_ path: String) -> (Responder?, [String: String]) {
+        for page in pages.withLock({ $0 }) {
+            if let parameters = page.route.match(path) { return (page.respond, parameters) }
+        }
+        return (responder, [:])
+    }
+
+    // MARK: Taps
+
+    func addTap(_ route: Route, _ make: @escaping @Sendable (ServerRequest) -> WireTap) { taps.withLock { $0.append((route, make)) } }
+
+    var hasTaps: Bool { taps.withLock { !$0.isEmpty } }
+
+    /// Makes who sees the bytes of the connections at a path, and the parameters of the path; nil if nobody does.
+    func tap(_ path: some StringProtocol) -> (make: @Sendable (ServerRequest) -> WireTap, parameters: [String: String])? {
+        for tap in taps.withLock({ $0 }) {
+            if let parameters = tap.route.match(path) { return (tap.make, parameters) }
+        }
+        return nil
     }
 
     // MARK: Connections
@@ -163,15 +191,18 @@ final class TaskRegistry: Sendable {
     private let contents = Mutex(Contents())
 
     /// Begins a task and remembers it until it has ended.
-    func begin(on executor: any TaskExecutor, _ body: @escaping @Sendable () async -> Void) {
+    @discardableResult
+    func begin(on executor: any TaskExecutor, _ body: @escaping @Sendable () async -> Void) -> Task<Void, Never> {
         contents.withLock { contents in
             let id = contents.next
             contents.next += 1
             // The task's end waits for this lock, and so comes after its entry.
-            contents.tasks[id] = Task(executorPreference: executor) {
+            let task = Task(executorPreference: executor) {
                 await body()
                 self.contents.withLock { $0.tasks[id] = nil }
             }
+            contents.tasks[id] = task
+            return task
         }
     }
 

@@ -18,6 +18,8 @@ public struct ServerRequest: Sendable {
     public let remoteAddress: SocketAddress?
     /// Whether it came over TLS.
     public let isSecure: Bool
+    /// Its bytes and its answer's, counted as they pass; nil for a handshake, and for what another HTTP server was asked.
+    public internal(set) var traffic: RequestTraffic?
 
     /// Makes a request, for what is handed one: Engine.IO on another HTTP server, or a test.
     public init(head: HTTPRequest, body: ByteBuffer = ByteBuffer(), remoteAddress: SocketAddress? = nil, isSecure: Bool = false) {
@@ -59,10 +61,12 @@ public struct ServerRequest: Sendable {
 
 /// An HTTP response, whole.
 public struct ServerResponse: Sendable {
-    /// Status and header fields; `Content-Length` and `Connection` are added on the way out.
+    /// Status and header fields; `Content-Length` (`Transfer-Encoding` for a stream) and `Connection` are added on the way out.
     public var head: HTTPResponse
     /// The body.
     public var body: ByteBuffer
+    /// What writes the body instead, piece by piece.
+    var stream: ResponseStream.Body?
 
     /// A response with a status, and header fields and a body if there are any.
     public init(_ status: HTTPResponse.Status, headerFields: HTTPFields = [:], body: ByteBuffer = ByteBuffer()) {

@@ -162,6 +162,7 @@ final class ServerRunner: Sendable {
     func drain() async {
         core.beginDraining()
         core.drainServices()
+        core.streams.cancelAll()
         await reactors?.stopListening()
         try? await quiescing.withLockedValue { $0 }?.close()
         let open = core.statistics.snapshot.open
@@ -214,6 +215,8 @@ final class ServerRunner: Sendable {
     /// Waits for the handlers' tasks, then ends the threads.
     func stop() async {
         await core.tasks.waitForAll()
+        core.streams.cancelAll()
+        await core.streams.waitForAll()
         core.broker.detach()
         // A server that could not start drains nothing.
         await reactors?.stopListening()

@@ -104,7 +104,7 @@ extension WebSocket {
         guard let payload = heldPong.take(), connection.state == .open else { return }
         let header = FrameHeader(opcode: .pong, payloadLength: payload.readableBytes, maskKey: nextMaskKey())
         transport?.write(.shared(ByteBuffer(header, payload)))
-        bytesWritten += header.encodedLength + payload.readableBytes
+        countWritten(header.encodedLength + payload.readableBytes)
     }
 
     // MARK: The timer

@@ -26,7 +26,7 @@ extension WebSocket {
 
     @inline(__always)
     private func write(_ bytes: ByteBuffer, _ transport: any Transport) {
-        bytesWritten += bytes.readableBytes
+        countWritten(bytes.readableBytes)
         transport.writeAndFlush(bytes)
         isTransportWritable = transport.isWritable
         if transport.bufferedBytes > 0 { updateQueuedBytes() }

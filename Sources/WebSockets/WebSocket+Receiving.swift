@@ -8,6 +8,7 @@ extension WebSocket {
     func receive(_ buffer: ByteBuffer) {
         assertOwned()
         keepalive?.heard(at: Timestamp(thread.now))
+        countReceived(buffer.readableBytes)
         inbox?.beginBurst(heldBytes: buffer.storageCapacity)
         let start = buffer.readerIndex
         let waitedBefore = outbox.byteCount + deferredBytes

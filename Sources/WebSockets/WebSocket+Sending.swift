@@ -194,7 +194,7 @@ extension WebSocket {
         guard let transport else { return }
         if transport.isWritable {
             if heldPong == nil, let frames = outbox.takeFrames() {
-                bytesWritten += frames.count
+                countWritten(frames.count)
                 transport.writeAndFlush(frames)
             } else if heldPong == nil, let (header, payload) = outbox.takeLargeFrame(thread) {
                 bytesWritten += header.count + payload.readableBytes
@@ -218,7 +218,7 @@ extension WebSocket {
             while transport.isWritable || outbox.isInsideFrame, let piece = outbox.next(thread) { transport.write(piece) }
             transport.flush()
         } while transport.isWritable && !outbox.isEmpty
-        bytesWritten += waited - outbox.byteCount
+        countWritten(waited - outbox.byteCount)
     }
 
     /// The transport can take more.

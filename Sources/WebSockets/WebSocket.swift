@@ -42,6 +42,11 @@ public final class WebSocket: TimerWheelElement, @unchecked Sendable {
     /// The last measured round trip in nanoseconds; -1 for none.
     let lastRoundTrip = Atomic<Int64>(-1)
 
+    /// All bytes that came, and all that the transport was given, which may have taken them and not sent them yet; both with the handshake on a
+    /// server. Written on `thread` only.
+    private let readCount = Atomic<Int>(0)
+    private let writtenCount = Atomic<Int>(0)
+
     /// What it has subscribed to.
     let topics = AtomicLazyReference<Subscriptions>()
 
@@ -57,8 +62,6 @@ public final class WebSocket: TimerWheelElement, @unchecked Sendable {
     @exclusivity(unchecked) var outbox = Outbox()
     /// What most connections never have.
     @exclusivity(unchecked) var rare: RareState?
-    /// All bytes that the transport was given; it may have taken them and not sent them yet.
-    @exclusivity(unchecked) var bytesWritten = 0
     /// What of them the transport had not sent when it was last asked.
     @exclusivity(unchecked) var transportBytes = 0
     let openedAt: NIODeadline
@@ -153,6 +156,22 @@ public final class WebSocket: TimerWheelElement, @unchecked Sendable {
     ///
     /// Where SwiftNIO moves the bytes (clients, TLS), up to 64 KiB that it holds are left out while it takes more.
     public var bufferedAmount: Int { queuedBytes.load(ordering: .relaxed) + transit.bytes }
+
+    /// All bytes that have come, as they were on the wire: frames' headers included, and on a server the handshake; TLS not.
+    public var bytesReceived: Int { readCount.load(ordering: .relaxed) }
+
+    /// All bytes that have left, counted as `bytesReceived`; the system may not have sent the last of them yet.
+    public var bytesSent: Int { bytesWritten }
+
+    var bytesWritten: Int { writtenCount.load(ordering: .relaxed) }
+
+    // Only the thread writes, so that a load and a store are enough: to add at once takes longer than the rest of a small message's way.
+
+    @inline(__always)
+    func countReceived(_ bytes: Int) { readCount.store(readCount.load(ordering: .relaxed) &+ bytes, ordering: .relaxed) }
+
+    @inline(__always)
+    func countWritten(_ bytes: Int) { writtenCount.store(writtenCount.load(ordering: .relaxed) &+ bytes, ordering: .relaxed) }
 
     /// The last measured round trip, of a keepalive ping or of `ping()`; nil before the first.
     public var roundTripTime: Duration? {

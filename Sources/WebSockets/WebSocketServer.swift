@@ -88,6 +88,24 @@ public final class WebSocketServer: Service, Sendable {
     /// - Parameter respond: what it throws is logged and answered with 500.
     public func http(_ respond: @escaping @concurrent @Sendable (ServerRequest) async throws -> ServerResponse) { core.responder = respond }
 
+    /// Answers plain requests at a path that no WebSocket path takes; the first path that fits is asked, and none of them before those.
+    ///
+    /// - Parameters:
+    ///   - path: segments, where `{name}` stands for any one; see `ServerRequest.parameters`.
+    ///   - respond: what it throws is logged and answered with 500. It is cancelled when the connection ends.
+    public func http(_ path: String, _ respond: @escaping @concurrent @Sendable (ServerRequest) async throws -> ServerResponse) {
+        core.add(Route(path) { _ in .reject(.text("No WebSocket here\n", status: .badRequest)) }, respond)
+    }
+
+    /// Shows all bytes of the WebSocket connections at a path as they pass, handshake included and TLS not: to learn, and to find faults.
+    ///
+    /// SwiftNIO moves the bytes of such connections even where others are the reactor's.
+    ///
+    /// - Parameter makeTap: called with each handshake, before it is answered, on the connection's thread.
+    public func tap(_ path: String, _ makeTap: @escaping @Sendable (ServerRequest) -> WireTap) {
+        core.addTap(Route(path) { _ in .reject(.text("")) }, makeTap)
+    }
+
     private static func accept(_ supported: [String]) -> @Sendable (ServerRequest) -> Upgrade<Void> {
         { .accept((), subprotocol: Subprotocols.select(offered: $0.subprotocols, supported: supported)) }
     }

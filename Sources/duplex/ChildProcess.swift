@@ -25,19 +25,41 @@ final class ChildProcess: Sendable {
     private let hasEnded = Mutex(false)
 
     /// Starts this program's own file with other arguments.
-    init(_ arguments: [String]) throws(SystemError) {
+    ///
+    /// - Parameter output: what becomes its standard output; this process's if nil.
+    init(_ arguments: [String], output: Int32? = nil) throws(SystemError) {
         var ends: [Int32] = [0, 0]
         guard pipe(&ends) == 0 else { throw SystemError(call: "making a pipe", code: errno) }
         // No other child may hold this end open.
         _ = fcntl(ends[1], F_SETFD, FD_CLOEXEC)
         defer { Self.close(ends[0]) }
         do {
-            pid = try Self.spawn(arguments, input: ends[0])
+            pid = try Self.spawn(arguments, input: ends[0], output: output)
         } catch {
             Self.close(ends[1])
             throw error
         }
         lifeline = ends[1]
+    }
+
+    /// Starts this program's own file with other arguments, and waits for the first line that it prints; empty if it ends without one.
+    static func announced(_ arguments: [String]) throws(SystemError) -> (ChildProcess, line: String) {
+        var ends: [Int32] = [0, 0]
+        guard pipe(&ends) == 0 else { throw SystemError(call: "making a pipe", code: errno) }
+        _ = fcntl(ends[0], F_SETFD, FD_CLOEXEC)
+        defer { close(ends[0]) }
+        let child: ChildProcess
+        do {
+            child = try ChildProcess(arguments, output: ends[1])
+            close(ends[1])
+        } catch {
+            close(ends[1])
+            throw error
+        }
+        var line: [UInt8] = []
+        var byte: UInt8 = 0
+        while read(ends[0], &byte, 1) == 1, byte != UInt8(ascii: "\n"), line.count < 1024 { line.append(byte) }
+        return (child, String(decoding: line, as: UTF8.self))
     }
 
     /// Has it end, and waits for that: at first politely.
@@ -68,7 +90,7 @@ final class ChildProcess: Sendable {
 
     private static func close(_ descriptor: Int32) { _ = shut(descriptor) }
 
-    private static func spawn(_ arguments: [String], input: Int32) throws(SystemError) -> Int32 {
+    private static func spawn(_ arguments: [String], input: Int32, output: Int32?) throws(SystemError) -> Int32 {
         #if os(Linux)
         let program = "/proc/self/exe"
         #else
@@ -88,6 +110,7 @@ final class ChildProcess: Sendable {
             posix_spawnattr_destroy(&attributes)
         }
         posix_spawn_file_actions_adddup2(&actions, input, 0)
+        if let output { posix_spawn_file_actions_adddup2(&actions, output, 1) }
         // The server's connections are not the child's.
         #if canImport(Darwin)
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_CLOEXEC_DEFAULT))

@@ -45,6 +45,8 @@ struct Serve: AsyncParsableCommand {
     @Option(help: ArgumentHelp(CompressionArgument.help, valueName: "how")) var compression = CompressionArgument.shared
     @Flag(help: "Keep what Socket.IO clients miss while they are away for up to two minutes (connection state recovery).")
     var socketioRecovery = false
+    @Flag(help: ArgumentHelp("End with the standard input, as what `duplex compare` starts does.", visibility: .hidden))
+    var untilInputEnds = false
     @OptionGroup var logging: LogOptions
 
     func validate() throws {
@@ -62,6 +64,7 @@ struct Serve: AsyncParsableCommand {
 
     func run() async throws {
         logging.bootstrap()
+        if untilInputEnds { Self.endWithInput() }
         let server = WebSocketServer(host: host, port: port, configuration: makeConfiguration())
         let crowd = CrowdProcess { [server] in members(of: try await server.waitUntilListening()) }
         let gallery = Exhibition(crowd: crowd)
@@ -84,6 +87,14 @@ struct Serve: AsyncParsableCommand {
         } catch let error as ServerError {
             try? Descriptor.error.writeAll(Array("duplex: \(error)\n".utf8))
             throw ExitCode(1)
+        }
+    }
+
+    private static func endWithInput() {
+        Task.detached {
+            // Nothing is ever written to it.
+            while let bytes = try? Descriptor.input.readSome(atMost: 64), !bytes.isEmpty {}
+            leave(0)
         }
     }
 

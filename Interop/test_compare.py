@@ -1,0 +1,225 @@
+"""What `/compare` and `duplex compare` say of requests and bytes, held against a proxy that counts them; and the page in Chromium.
+
+The page runs under the server's own Content-Security-Policy, which forbids `eval`: every wait is an `expect` on what it shows.
+"""
+
+import collections
+import json
+import re
+import socket
+import threading
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+PATIENCE = 45_000
+# The path's last segment, by the method's name.
+PATHS = {"polling": "polling", "longPolling": "long-polling", "serverSentEvents": "events", "webSocket": "websocket"}
+REQUEST = re.compile(rb"^GET /compare/[^/ ]+/([a-z-]+)[? ]")
+
+
+class CountingProxy:
+    """Passes TCP on to a port of this machine, and counts the bytes both ways and the requests, by the path that was asked for last.
+
+    No client here sends a request before the last is answered, so what passes between two requests is the first one's.
+    """
+
+    def __init__(self, port: int):
+        self.up, self.down, self.requests = collections.Counter(), collections.Counter(), collections.Counter()
+        self._target = port
+        self._lock = threading.Lock()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.base = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", self._target))
+            for end in (client, server):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            label = ["none"]
+            threading.Thread(target=self._pass, args=(client, server, label, True), daemon=True).start()
+            threading.Thread(target=self._pass, args=(server, client, label, False), daemon=True).start()
+
+    def _pass(self, source, sink, label, is_up):
+        try:
+            while data := source.recv(65_536):
+                with self._lock:
+                    if is_up and (data.startswith(b"GET ")):
+                        found = REQUEST.match(data)
+                        label[0] = found.group(1).decode() if found else "none"
+                        self.requests[label[0]] += 1
+                    (self.up if is_up else self.down)[label[0]] += len(data)
+                sink.sendall(data)
+        except OSError:
+            pass
+        for end in (source, sink):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def close(self):
+        self._listener.close()
+
+
+@pytest.fixture
+def proxy(start_server):
+    proxy = CountingProxy(start_server().port)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def tab(browser: Browser):
+    """Opens pages that share nothing; at the end, none may have logged an error."""
+    contexts, problems = [], []
+
+    def open_tab(base: str, path="/compare", **options) -> Page:
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.goto(base + path)
+        return page
+
+    yield open_tab
+    for context in contexts:
+        context.close()
+    assert problems == []
+
+
+def close(ours: int, theirs: int) -> bool:
+    return abs(ours - theirs) <= 0.05 * theirs
+
+
+# The terminal
+
+
+@pytest.mark.parametrize("settings", [["--rate", 20, "--interval", 200], ["--rate", 100, "--interval", 1, "--clients", 3]], ids=str)
+def test_the_bytes_agree_with_an_outside_count(run, proxy, settings):
+    program = run("compare", proxy.base, "--seconds", 2, "--json", *settings)
+    assert program.wait(60) == 0, program.err.text
+    result = json.loads(program.out.text)
+    assert [method["method"] for method in result["methods"]] == list(PATHS)
+    for method in result["methods"]:
+        path = PATHS[method["method"]]
+        assert method["events"] > 10 and method["requests"] > 0
+        for ours, theirs in [
+            (method["requests"], proxy.requests[path]),
+            (method["bytesUp"], proxy.up[path]),
+            (method["bytesDown"], proxy.down[path]),
+        ]:
+            assert close(ours, theirs), f"{method}: {proxy.requests[path]} requests, {proxy.up[path]} up, {proxy.down[path]} down"
+
+
+def test_a_server_of_its_own_and_a_sentence(run):
+    program = run("compare", "--seconds", 1, "--rate", 50)
+    assert program.wait(60) == 0, program.err.text
+    for title in ("Short polling", "Long polling", "Server-Sent Events", "WebSocket"):
+        assert re.search(rf"^{title} +\d", program.out.text, re.MULTILINE)
+    assert "Half of the events were there within" in program.out.text
+    assert "listening" not in program.out.text, "what the server says is not the comparison's"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--rate", 0], ["--interval", 0], ["--clients", 0], ["--seconds", 0], ["wss://127.0.0.1:1"], ["http://127.0.0.1"]], ids=str
+)
+def test_wrong_arguments(run, arguments):
+    program = run("compare", *arguments)
+    assert program.wait() == 64
+    assert len(program.err.lines) == 1
+
+
+def test_a_server_that_is_not_there(run):
+    program = run("compare", "http://127.0.0.1:1")
+    assert program.wait() == 1
+    assert len(program.err.lines) == 1
+
+
+# The page
+
+
+def number(text: str) -> float:
+    value = float(text.replace(",", "").split(" ")[0])
+    return value * 1000 if text.endswith("kB") else value
+
+
+def test_two_tabs_compare_and_the_figures_agree_with_an_outside_count(proxy, tab):
+    first = tab(proxy.base)
+    expect(first.locator("#sentence")).to_contain_text("by WebSocket and within", timeout=PATIENCE)
+    for name in PATHS:
+        expect(first.locator(f"#row-{name} td").nth(1)).to_contain_text("s", timeout=PATIENCE)
+    second = tab(proxy.base)
+    expect(second.locator("#sentence")).to_contain_text("by WebSocket and within", timeout=PATIENCE)
+    # Bytes an event, over ten seconds, from the page; over all its life, from the proxy: of what is steady, both must say the same.
+    first.wait_for_timeout(9000)
+    shown = {name: number(first.locator(f"#row-{name} td").nth(7).inner_text()) for name in ("polling", "longPolling")}
+    for name in shown:
+        events = sum(page.locator(f"#row-{name} td").nth(4).inner_text() != "" for page in (first, second))
+        each = (proxy.up[PATHS[name]] + proxy.down[PATHS[name]]) / proxy.requests[PATHS[name]]
+        per_request = [number(first.locator(f"#row-{name} td").nth(index).inner_text()) for index in (4, 5, 6)]
+        assert events == 2
+        assert abs((per_request[1] + per_request[2]) / per_request[0] - each) <= 0.1 * each
+
+
+def test_polling_every_millisecond(start_server, tab):
+    page = tab(start_server().base)
+    expect(page.locator("#sentence")).to_contain_text("by WebSocket and within", timeout=PATIENCE)
+    page.get_by_role("button", name="Poll every millisecond").click()
+    expect(page.locator("#interval-value")).to_have_text("1.0 ms")
+    expect(page.locator("#sentence")).to_contain_text("polling every 1.0 ms", timeout=PATIENCE)
+    expect(page.locator("#sentence")).to_contain_text("of its requests brought nothing", timeout=PATIENCE)
+
+
+def test_the_servers_work_is_measured_one_method_after_another(start_server, tab):
+    page = tab(start_server().base)
+    page.get_by_role("button", name="Measure the server’s work").click()
+    expect(page.locator("#state")).to_contain_text("Measured", timeout=PATIENCE)
+    for name in PATHS:
+        expect(page.locator(f"#row-{name} td").nth(8)).to_contain_text("µs", timeout=PATIENCE)
+
+
+def test_plain_http_is_better_at_what_a_cache_keeps(start_server, tab):
+    page = tab(start_server().base)
+    expect(page.locator("#link")).to_have_text("Connected", timeout=PATIENCE)
+    page.get_by_role("button", name="Try both").click()
+    expect(page.locator("#plain-socketQuestions td").nth(5)).to_contain_text("ms", timeout=PATIENCE)
+    cells = {name: page.locator(f"#plain-{name} td") for name in ("pages", "socketPages", "questions", "socketQuestions")}
+    assert cells["pages"].nth(2).inner_text() == "1", "the browser's cache answers the other nineteen"
+    assert number(cells["pages"].nth(4).inner_text()) < number(cells["socketPages"].nth(4).inner_text())
+
+
+def test_a_connection_byte_by_byte(start_server, tab):
+    page = tab(start_server().base)
+    expect(page.locator("#link")).to_have_text("Connected", timeout=PATIENCE)
+    wire = page.locator("#wire")
+    page.get_by_role("button", name="Connect", exact=True).click()
+    expect(wire).to_contain_text("Handshake, the request", timeout=PATIENCE)
+    expect(wire).to_contain_text("HTTP/1.1 101 Switching Protocols")
+    page.locator("#wire-text").fill("Hello")
+    page.locator("#wire-text").press("Enter")
+    # RFC 6455 §5.7: a single-frame unmasked text message.
+    expect(wire.locator("li", has_text="payload “Hello”").filter(has_text="48 65 6c 6c 6f")).to_have_count(1)
+    expect(wire.locator("li", has_text="payload “Hello”").filter(has_text="masking key")).to_have_count(1)
+    page.get_by_role("button", name="Have the server ping").click()
+    expect(wire.locator("h3", has_text="Ping frame")).to_have_count(1)
+    expect(wire.locator("h3", has_text="Pong frame")).to_have_count(1)
+    page.get_by_role("button", name="Close", exact=True).click()
+    expect(wire.locator("h3", has_text="Close frame")).to_have_count(2)
+    expect(wire.locator("li", has_text="close code 1000").filter(has_text="reason “enough”")).not_to_have_count(0)
+    expect(page.locator("#wire-state")).to_contain_text("Closed with 1000")
+    expect(wire).to_contain_text("The TCP connection has ended")
+
+
+@pytest.mark.parametrize("width", [320, 768, 1280])
+def test_a_small_screen_never_scrolls_sideways(start_server, tab, width):
+    page = tab(start_server().base, viewport={"width": width, "height": 800})
+    expect(page.locator("#sentence")).to_contain_text("by WebSocket", timeout=PATIENCE)
+    assert page.locator("html").evaluate("element => element.scrollWidth") <= width
