@@ -36,6 +36,47 @@ static const unsigned char Crowd_swift[] = {
 #embed "../Gallery/Crowd.swift"
 };
 
+// Exhibit 6: game.
+static const unsigned char game_html[] = {
+#embed "../Gallery/Resources/game.html"
+};
+static const unsigned char Game_swift[] = {
+#embed "../Gallery/Game.swift"
+};
+static const unsigned char GameWorld_swift[] = {
+#embed "../Gallery/GameWorld.swift"
+};
+
+// Exhibit 7: shared document.
+static const unsigned char document_html[] = {
+#embed "../Gallery/Resources/document.html"
+};
+static const unsigned char SharedDocument_swift[] = {
+#embed "../Gallery/SharedDocument.swift"
+};
+static const unsigned char TextEdit_swift[] = {
+#embed "../Gallery/TextEdit.swift"
+};
+
+// Exhibit 8: live stream.
+static const unsigned char live_html[] = {
+#embed "../Gallery/Resources/live.html"
+};
+static const unsigned char LiveStream_swift[] = {
+#embed "../Gallery/LiveStream.swift"
+};
+
+// Exhibit 10: support chat.
+static const unsigned char support_html[] = {
+#embed "../Gallery/Resources/support.html"
+};
+static const unsigned char Support_swift[] = {
+#embed "../Gallery/Support.swift"
+};
+static const unsigned char Desk_swift[] = {
+#embed "../Gallery/Desk.swift"
+};
+
 #define FILE(name, symbol) {name, symbol, (int)sizeof symbol}
 
 static const struct duplex_gallery_file files[] = {
@@ -47,6 +88,17 @@ static const struct duplex_gallery_file files[] = {
     FILE("chat.html", chat_html),
     FILE("Chat.swift", Chat_swift),
     FILE("Crowd.swift", Crowd_swift),
+    FILE("game.html", game_html),
+    FILE("Game.swift", Game_swift),
+    FILE("GameWorld.swift", GameWorld_swift),
+    FILE("document.html", document_html),
+    FILE("SharedDocument.swift", SharedDocument_swift),
+    FILE("TextEdit.swift", TextEdit_swift),
+    FILE("live.html", live_html),
+    FILE("LiveStream.swift", LiveStream_swift),
+    FILE("support.html", support_html),
+    FILE("Support.swift", Support_swift),
+    FILE("Desk.swift", Desk_swift),
 };
 
 int duplex_gallery_file_count(void) { return (int)(sizeof files / sizeof *files); }
