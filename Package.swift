@@ -194,6 +194,7 @@ let package = Package(
             name: "GalleryTests",
             dependencies: [
                 "Gallery",
+                "SocketIO",
                 "TestSupport",
                 "WebSocketCore",
                 "WebSockets",
