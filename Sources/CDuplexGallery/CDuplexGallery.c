@@ -36,6 +36,41 @@ static const unsigned char Crowd_swift[] = {
 #embed "../Gallery/Crowd.swift"
 };
 
+// Exhibit 2: notifications.
+static const unsigned char notifications_html[] = {
+#embed "../Gallery/Resources/notifications.html"
+};
+static const unsigned char Notifications_swift[] = {
+#embed "../Gallery/Notifications.swift"
+};
+
+// Exhibit 3: dashboard.
+static const unsigned char dashboard_html[] = {
+#embed "../Gallery/Resources/dashboard.html"
+};
+static const unsigned char Dashboard_swift[] = {
+#embed "../Gallery/Dashboard.swift"
+};
+static const unsigned char ProcessFigures_swift[] = {
+#embed "../Gallery/ProcessFigures.swift"
+};
+
+// Exhibit 4: ticker.
+static const unsigned char ticker_html[] = {
+#embed "../Gallery/Resources/ticker.html"
+};
+static const unsigned char Ticker_swift[] = {
+#embed "../Gallery/Ticker.swift"
+};
+
+// Exhibit 5: auction.
+static const unsigned char auction_html[] = {
+#embed "../Gallery/Resources/auction.html"
+};
+static const unsigned char Auction_swift[] = {
+#embed "../Gallery/Auction.swift"
+};
+
 // Exhibit 6: game.
 static const unsigned char game_html[] = {
 #embed "../Gallery/Resources/game.html"
@@ -66,6 +101,14 @@ static const unsigned char LiveStream_swift[] = {
 #embed "../Gallery/LiveStream.swift"
 };
 
+// Exhibit 9: devices.
+static const unsigned char devices_html[] = {
+#embed "../Gallery/Resources/devices.html"
+};
+static const unsigned char Devices_swift[] = {
+#embed "../Gallery/Devices.swift"
+};
+
 // Exhibit 10: support chat.
 static const unsigned char support_html[] = {
 #embed "../Gallery/Resources/support.html"
@@ -88,6 +131,15 @@ static const struct duplex_gallery_file files[] = {
     FILE("chat.html", chat_html),
     FILE("Chat.swift", Chat_swift),
     FILE("Crowd.swift", Crowd_swift),
+    FILE("notifications.html", notifications_html),
+    FILE("Notifications.swift", Notifications_swift),
+    FILE("dashboard.html", dashboard_html),
+    FILE("Dashboard.swift", Dashboard_swift),
+    FILE("ProcessFigures.swift", ProcessFigures_swift),
+    FILE("ticker.html", ticker_html),
+    FILE("Ticker.swift", Ticker_swift),
+    FILE("auction.html", auction_html),
+    FILE("Auction.swift", Auction_swift),
     FILE("game.html", game_html),
     FILE("Game.swift", Game_swift),
     FILE("GameWorld.swift", GameWorld_swift),
@@ -96,6 +148,8 @@ static const struct duplex_gallery_file files[] = {
     FILE("TextEdit.swift", TextEdit_swift),
     FILE("live.html", live_html),
     FILE("LiveStream.swift", LiveStream_swift),
+    FILE("devices.html", devices_html),
+    FILE("Devices.swift", Devices_swift),
     FILE("support.html", support_html),
     FILE("Support.swift", Support_swift),
     FILE("Desk.swift", Desk_swift),

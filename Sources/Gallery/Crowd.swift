@@ -22,7 +22,7 @@ final class CrowdControl: Sendable {
 
     static let maxMembers = 10_000
     private let crowd: any Crowd
-    private let members = Mutex(0)
+    private let called = Mutex((members: 0, until: ContinuousClock.now))
     private let limits = RateLimits(perSecond: 1, burst: 3)
 
     init(_ crowd: any Crowd) { self.crowd = crowd }
@@ -39,7 +39,12 @@ final class CrowdControl: Sendable {
         }
     }
 
-    private var event: Message { .json(Event.crowd(members: members.withLock { $0 }, seconds: crowd.seconds)) }
+    /// How many there are, and for how long they stay.
+    private var event: Message {
+        let (members, until) = called.withLock { $0 }
+        let seconds = Int((until - .now) / .seconds(1))
+        return .json(Event.crowd(members: seconds > 0 ? members : 0, seconds: max(0, seconds)))
+    }
 
     /// Only from this machine: ten thousand connections are nothing that a stranger may ask for.
     private func set(_ count: Int, for socket: WebSocket) async throws {
@@ -52,6 +57,6 @@ final class CrowdControl: Sendable {
         } catch {
             throw Refusal("The crowd could not be called in: \(error)")
         }
-        members.withLock { $0 = count }
+        called.withLock { $0 = (count, .now + .seconds(crowd.seconds)) }
     }
 }

@@ -39,7 +39,8 @@ struct TextEdit: Equatable, Codable {
     /// The same intention, for the text after another edit of the same text. Where both insert, the other, which came first, is left.
     func transformed(after other: TextEdit) -> TextEdit {
         var result = TextEdit()
-        var mine = steps[...], others = other.steps[...]
+        var mine = steps[...]
+        var others = other.steps[...]
         while true {
             switch (mine.first, others.first) {
             case (_, .insert(let text)):

@@ -18,11 +18,21 @@ final class CrowdProcess: Crowd {
         await former?.end()
         guard members > 0 else { return }
         let url = try await url()
-        try state.withLock { child in
+        let child = try state.withLock { state throws(SystemError) -> ChildProcess? in
             // Somebody else was faster, and theirs is as good.
-            guard child == nil else { return }
-            child = try ChildProcess(["members", url, "--count", String(members), "--seconds", String(seconds)])
+            guard state == nil else { return nil }
+            let child = try ChildProcess(["members", url, "--count", String(members), "--seconds", String(seconds)])
+            state = child
+            return child
         }
+        if let child { Task { await clearAway(child) } }
+    }
+
+    /// What has ended by itself is still the system's to remember until somebody asks.
+    private func clearAway(_ child: ChildProcess) async {
+        try? await Task.sleep(for: .seconds(seconds + 5))
+        state.withLock { if $0 === child { $0 = nil } }
+        await child.end()
     }
 
     /// Sends all away, without waiting.

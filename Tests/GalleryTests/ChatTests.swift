@@ -1,6 +1,5 @@
 // Who hears what in the chat.
 
-import Synchronization
 import Testing
 import WebSockets
 
@@ -8,12 +7,7 @@ import WebSockets
 
 @Suite(.timeLimit(.minutes(1))) struct ChatTests {
     private func chatting(_ body: (String) async throws -> Void) async throws {
-        let server = WebSocketServer(port: 0)
-        let chat = Chat()
-        chat.mount(on: server)
-        let ticks = Task { await chat.run(on: server) }
-        defer { ticks.cancel() }
-        try await serving(server, body)
+        try await serving(Chat(), body)
     }
 
     private func join(_ room: String, as name: String, _ socket: WebSocket) async throws -> String {

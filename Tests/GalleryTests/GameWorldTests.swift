@@ -72,19 +72,17 @@ import Testing
     @Test func aSnapshotIsTheseBytes() throws {
         var world = World()
         world.advance()
-        var bytes = world.snapshot
+        let bytes = world.snapshot
         #expect(bytes.readableBytes == 5 + 10 * 4 + 2 * 14)
-        #expect(bytes.readInteger(as: UInt32.self) == 1)
-        #expect(bytes.readInteger(as: UInt8.self) == 10)
-        #expect(bytes.readInteger(as: UInt16.self) == UInt16(world.lights[0].x))
-        bytes.moveReaderIndex(forwardBy: 38)
+        func word(_ at: Int) -> UInt16? { bytes.getInteger(at: at) }
+        #expect(bytes.getInteger(at: 0, as: UInt32.self) == 1)
+        #expect(bytes.getInteger(at: 4, as: UInt8.self) == 10)
+        #expect(word(5) == UInt16(world.lights[0].x) && word(7) == UInt16(world.lights[0].y))
         let bot = try #require(world.players[1])
-        #expect(bytes.readInteger(as: UInt16.self) == 1)
-        #expect(bytes.readInteger(as: UInt16.self) == bot.lastInput)
-        #expect(bytes.readInteger(as: UInt16.self) == UInt16(bot.x))
-        #expect(bytes.readInteger(as: UInt16.self) == UInt16(bot.y))
-        #expect(bytes.readInteger(as: Int16.self) == Int16(bot.vx))
-        #expect(bytes.readInteger(as: Int16.self) == Int16(bot.vy))
-        #expect(bytes.readInteger(as: UInt16.self) == UInt16(bot.score))
+        let fields = [
+            1, bot.lastInput, UInt16(bot.x), UInt16(bot.y), UInt16(bitPattern: Int16(bot.vx)), UInt16(bitPattern: Int16(bot.vy)),
+            UInt16(bot.score),
+        ]
+        #expect((0..<7).map { word(45 + 2 * $0) } == fields)
     }
 }

@@ -24,7 +24,8 @@ import Testing
     }
 
     static func randomEdit(of length: Int, using random: inout SeededGenerator) -> TextEdit {
-        var edit = TextEdit(), left = length
+        var edit = TextEdit()
+        var left = length
         while left > 0 {
             let count = Int.random(in: 1...min(left, 6), using: &random)
             switch Int.random(in: 0..<4, using: &random) {
@@ -56,7 +57,8 @@ import Testing
     }
 
     @Test func whatCameFirstIsLeft() {
-        let mine = edit(.keep(1), .insert("M"), .keep(1)), others = edit(.keep(1), .insert("O"), .keep(1))
+        let mine = edit(.keep(1), .insert("M"), .keep(1))
+        let others = edit(.keep(1), .insert("O"), .keep(1))
         #expect(mine.transformed(after: others).applied(to: others.applied(to: scalars("ab"))) == scalars("aOMb"))
     }
 
@@ -81,7 +83,8 @@ import Testing
     @Test(arguments: 0..<200 as Range<UInt64>) func randomEditsConverge(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         let start = scalars(Self.randomText(0...20, using: &random))
-        var server = start, log: [(author: Int, edit: TextEdit)] = []
+        var server = start
+        var log: [(author: Int, edit: TextEdit)] = []
         var people = (0..<3).map { Writer(id: $0, text: start) }
         var steps = 120
         while steps > 0 || people.contains(where: { !$0.isSettled(log.count) }) {
