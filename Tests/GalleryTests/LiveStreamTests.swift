@@ -84,8 +84,9 @@ import WebSockets
             try await WebSocketClient.connect(url + "/live/ann") { ann in
                 try await WebSocketClient.connect(url + "/live/eve") { eve in
                     for (message, reason) in [
-                        (cluster(1), "You are not on the air."), (.binary([1, 2, 3, 4]), "no cluster of WebM"), (.binary([]), "no cluster of WebM"),
-                        (cluster(1, 800_000), "768 KB at most"), (.text("{\"start\":{\"type\":\"text/html\",\"name\":\"A\"}}"), "WebM here"),
+                        (cluster(1), "You are not on the air."), (.binary([1, 2, 3, 4]), "no cluster of WebM"),
+                        (.binary([]), "no cluster of WebM"), (cluster(1, 800_000), "768 KB at most"),
+                        (.text("{\"start\":{\"type\":\"text/html\",\"name\":\"A\"}}"), "WebM here"),
                     ] {
                         try await ann.send(message)
                         #expect(try await next("refused", from: ann).contains(reason))

@@ -49,7 +49,9 @@ import Testing
     }
 
     @Test func stepsOfAKindBecomeOneAndEmptyOnesNone() {
-        let steps: [TextEdit.Step] = [.keep(0), .keep(1), .keep(2), .insert(""), .insert("a"), .insert("b"), .delete(0), .delete(1), .delete(1)]
+        let steps: [TextEdit.Step] = [
+            .keep(0), .keep(1), .keep(2), .insert(""), .insert("a"), .insert("b"), .delete(0), .delete(1), .delete(1),
+        ]
         var joined = TextEdit()
         for step in steps { joined.append(step) }
         #expect(joined.steps == [.keep(3), .insert("ab"), .delete(2)])
@@ -65,7 +67,8 @@ import Testing
     @Test func deletedTwiceIsDeletedOnceAndWhatWasPutInsideStays() {
         let mine = edit(.keep(1), .delete(3), .keep(1))
         #expect(mine.transformed(after: edit(.delete(3), .keep(2))).steps == [.delete(1), .keep(1)])
-        #expect(mine.transformed(after: edit(.keep(2), .insert("xy"), .keep(3))).steps == [.keep(1), .delete(1), .keep(2), .delete(2), .keep(1)])
+        let inside = edit(.keep(2), .insert("xy"), .keep(3))
+        #expect(mine.transformed(after: inside).steps == [.keep(1), .delete(1), .keep(2), .delete(2), .keep(1)])
     }
 
     @Test func readsAndWritesJSON() throws {
