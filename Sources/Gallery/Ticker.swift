@@ -1,4 +1,4 @@
-// A ticker: three hundred instruments, each ten times a second; who can not keep up gets the latest of each, and no backlog.
+// A ticker: three hundred instruments, each five times a second; who can not keep up gets the latest of each, and no backlog.
 
 import PubSub
 import Synchronization

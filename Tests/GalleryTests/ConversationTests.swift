@@ -53,18 +53,18 @@ import WebSockets
             try await socket.converse(Request.self, within: limits) { _ in try await socket.send("taken") }
         }
         try await serving(server) { url in
-            let closure = try await WebSocketClient.connect(url + "/ann") { socket in
+            let closure = try await WebSocketClient.connect(url + "/ann") { socket -> Closure? in
                 for _ in 0..<102 { try await socket.send("{\"typing\":{}}") }
                 var answers: [String] = []
                 do {
                     for try await message in socket { answers.append(message.text ?? "") }
+                    return nil
                 } catch let closed as ConnectionClosed {
                     #expect(answers.prefix(2) == ["taken", "taken"])
                     #expect(answers.dropFirst(2).count == 99)
                     #expect(answers.last == "{\"refused\":{\"reason\":\"Too fast: 0 messages a second are taken.\"}}")
                     return closed.closure
                 }
-                return Closure?.none
             }
             #expect(closure?.code == .policyViolation)
         }
