@@ -119,6 +119,9 @@ static const unsigned char Support_swift[] = {
 static const unsigned char Desk_swift[] = {
 #embed "../Gallery/Desk.swift"
 };
+static const unsigned char DeskCase_swift[] = {
+#embed "../Gallery/DeskCase.swift"
+};
 
 #define FILE(name, symbol) {name, symbol, (int)sizeof symbol}
 
@@ -153,6 +156,7 @@ static const struct duplex_gallery_file files[] = {
     FILE("support.html", support_html),
     FILE("Support.swift", Support_swift),
     FILE("Desk.swift", Desk_swift),
+    FILE("DeskCase.swift", DeskCase_swift),
 };
 
 int duplex_gallery_file_count(void) { return (int)(sizeof files / sizeof *files); }

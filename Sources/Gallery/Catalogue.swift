@@ -38,7 +38,7 @@ enum Catalogue {
                 sources: ["Devices.swift"] + shared, Devices()),
             Entry(
                 "support", "Support chat", "A queue, agents and hand-over, on Socket.IO. Cut the line: nothing is missed.",
-                sources: ["Support.swift", "Desk.swift", "RateLimit.swift"], Support()),
+                sources: ["Support.swift", "Desk.swift", "DeskCase.swift", "RateLimit.swift"], Support()),
         ]
     }
 }

@@ -5,21 +5,7 @@ import Synchronization
 
 /// All cases and agents; any thread may ask.
 final class Desk: Sendable {
-    struct Line: Codable, Equatable { var number: Int, role: String, name: String, text: String }
-    /// A customer's case: waiting without an agent, open with one, done.
-    struct Case: Codable, Equatable {
-        var number: Int, customer: String, agent: String? = nil, agentName: String? = nil, isDone = false, lines: [Line] = []
-        var room: String { Desk.room(number) }
-    }
-    struct Agent: Codable, Equatable { var id: String, name: String }
-    struct Overview: Codable, Equatable { var waiting: [Case], open: [Case], agents: [Agent] }
-    private struct State {
-        var cases: [Int: Case] = [:], customers: [Int: String] = [:], keys: [Int: [String]] = [:]
-        var queue: [Int] = [], agents: [Agent] = [], last = 0
-    }
-
     static let maxCases = 200
-    static func room(_ number: Int) -> String { "case \(number)" }
     private let state = Mutex(State())
 
     /// For the agents: who waits, in turn, without what is said.
@@ -97,7 +83,7 @@ final class Desk: Sendable {
             guard let done = state.cases[number], done.agent == id || state.customers[number] == id else {
                 throw SocketIOError("Case \(number) is not yours, or done.")
             }
-            return Self.end(number, done, &state)
+            return state.end(number, done)
         }
     }
 
@@ -111,15 +97,7 @@ final class Desk: Sendable {
                 state.queue.insert(number, at: 0)
             }
             guard let number = state.customers.first(where: { $0.value == id })?.key, let done = state.cases[number] else { return nil }
-            return Self.end(number, done, &state)
+            return state.end(number, done)
         }
-    }
-
-    private static func end(_ number: Int, _ done: Case, _ state: inout State) -> Case {
-        var done = done
-        done.isDone = true
-        (state.cases[number], state.customers[number], state.keys[number]) = (nil, nil, nil)
-        state.queue.removeAll { $0 == number }
-        return done
     }
 }

@@ -78,7 +78,9 @@ extension TextEdit.Step: Codable {
             self = .insert(try value.decode(String.self))
             return
         }
-        guard (-TextEdit.maxLength...TextEdit.maxLength).contains(count) else { throw Refusal("A step is too long.") }
+        guard count != 0, (-TextEdit.maxLength...TextEdit.maxLength).contains(count) else {
+            throw Refusal("A step has 1 to \(TextEdit.maxLength) characters.")
+        }
         self = count > 0 ? .keep(count) : .delete(-count)
     }
 
