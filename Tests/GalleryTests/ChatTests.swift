@@ -20,7 +20,7 @@ import WebSockets
             try await WebSocketClient.connect(url + "/chat/1") { ann in
                 try await WebSocketClient.connect(url + "/chat/2") { ben in
                     try await WebSocketClient.connect(url + "/chat/3") { eve in
-                        #expect(try await join("tea", as: "Ann", ann).contains("\"history\":[]"))
+                        try await #expect(join("tea", as: "Ann", ann).contains("\"history\":[]"))
                         _ = try await join("tea", as: "Ben", ben)
                         _ = try await join("other", as: "Eve", eve)
                         try await ann.send("{\"say\":{\"text\":\" hello \"}}")
@@ -31,9 +31,9 @@ import WebSockets
                             }
                         }
                         // Eve comes over: what was said is history, and what comes next has the next number.
-                        #expect(try await join("tea", as: "Eve", eve).contains("\"text\":\"hello\""))
+                        try await #expect(join("tea", as: "Eve", eve).contains("\"text\":\"hello\""))
                         try await eve.send("{\"say\":{\"text\":\"me too\"}}")
-                        for socket in [ann, ben, eve] { #expect(try await next("said", from: socket).contains("\"number\":1")) }
+                        for socket in [ann, ben, eve] { try await #expect(next("said", from: socket).contains("\"number\":1")) }
                     }
                 }
             }
@@ -44,13 +44,13 @@ import WebSockets
         try await chatting { url in
             try await WebSocketClient.connect(url + "/chat/1") { ann in
                 _ = try await join("tea", as: "Ann", ann)
-                #expect(try await next("here", from: ann).contains("\"count\":1"))
+                try await #expect(next("here", from: ann).contains("\"count\":1"))
                 try await WebSocketClient.connect(url + "/chat/2") { ben in
                     _ = try await join("tea", as: "Ben", ben)
                     let here = try await next("here", from: ann)
                     #expect(here.contains("\"count\":2") && here.contains("[\"Ann\",\"Ben\"]"))
                 }
-                #expect(try await next("here", from: ann).contains("\"count\":1"))
+                try await #expect(next("here", from: ann).contains("\"count\":1"))
             }
         }
     }
@@ -62,9 +62,9 @@ import WebSockets
                     _ = try await join("tea", as: "Ann", ann)
                     _ = try await join("tea", as: "Ben", ben)
                     try await ann.send("{\"typing\":{}}")
-                    #expect(try await next("typing", from: ben).contains("\"name\":\"Ann\""))
+                    try await #expect(next("typing", from: ben).contains("\"name\":\"Ann\""))
                     try await ben.send("{\"typing\":{}}")
-                    #expect(try await next("typing", from: ann).contains("\"name\":\"Ben\""), "not one's own")
+                    try await #expect(next("typing", from: ann).contains("\"name\":\"Ben\""), "not one's own")
                 }
             }
         }
@@ -80,11 +80,11 @@ import WebSockets
                     ("{\"join\":{\"room\":\"tea\",\"name\":\" \"}}", "A name must have 1 to 32 characters."),
                 ] {
                     try await ann.send(request)
-                    #expect(try await next("refused", from: ann).contains(reason))
+                    try await #expect(next("refused", from: ann).contains(reason))
                 }
                 _ = try await join("tea", as: "Ann", ann)
                 try await ann.send("{\"say\":{\"text\":\"\(String(repeating: "a", count: 501))\"}}")
-                #expect(try await next("refused", from: ann).contains("A message must have 1 to 500 characters."))
+                try await #expect(next("refused", from: ann).contains("A message must have 1 to 500 characters."))
             }
         }
     }

@@ -22,16 +22,16 @@ import WebSockets
         try await serving(Chat(CrowdControl(recorder))) { url in
             try await WebSocketClient.connect(url + "/chat/crowd/a") { first in
                 try await WebSocketClient.connect(url + "/chat/crowd/b") { second in
-                    for socket in [first, second] { #expect(try await next("crowd", from: socket).contains("\"members\":0")) }
+                    for socket in [first, second] { try await #expect(next("crowd", from: socket).contains("\"members\":0")) }
                     try await first.send("{\"set\":{\"members\":500}}")
                     for socket in [first, second] {
                         let crowd = try await next("crowd", from: socket)
                         #expect(crowd.contains("\"members\":500") && crowd.contains("\"seconds\":5"))
                     }
                     try await second.send("{\"set\":{\"members\":10001}}")
-                    #expect(try await next("refused", from: second).contains("A crowd has 0 to 10000 members."))
+                    try await #expect(next("refused", from: second).contains("A crowd has 0 to 10000 members."))
                     try await second.send("{\"set\":{\"members\":13}}")
-                    #expect(try await next("refused", from: second).contains("could not be called in: no room"))
+                    try await #expect(next("refused", from: second).contains("could not be called in: no room"))
                     #expect(recorder.asked.withLock { $0 } == [500, 13])
                 }
             }

@@ -9,13 +9,13 @@ import WebSockets
     @Test func tellsOfItselfAndTakesNothing() async throws {
         try await serving(Dashboard()) { url in
             try await WebSocketClient.connect(url + "/dashboard/live") { socket in
-                #expect(try await next("history", from: socket).contains("samples"))
+                try await #expect(next("history", from: socket).contains("samples"))
                 var sample = ""
                 // The first may have been measured before this connection was open.
                 while !sample.contains("\"connections\":1") { sample = try await next("sample", from: socket) }
                 for key in ["cpuPercent", "memoryBytes", "receivedPerSecond", "sentPerSecond"] { #expect(sample.contains("\"\(key)\":")) }
                 try await socket.send("x")
-                #expect(try await next("refused", from: socket).contains("only speaks"))
+                try await #expect(next("refused", from: socket).contains("only speaks"))
             }
         }
     }

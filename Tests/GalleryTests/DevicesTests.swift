@@ -19,7 +19,7 @@ import WebSockets
                     (String(repeating: "a", count: 101), "1 to 100"),
                 ] {
                     try await socket.send("{\"watch\":{\"pattern\":\"\(pattern)\"}}")
-                    #expect(try await next("refused", from: socket).contains(reason))
+                    try await #expect(next("refused", from: socket).contains(reason))
                 }
             }
         }
@@ -35,7 +35,7 @@ import WebSockets
                     let reading = try await next("reading", from: watcher)
                     #expect(reading.contains("slider") && reading.contains("12.5"))
                     try await watcher.send("{\"turn\":{\"device\":\"tabs/b/slider\",\"isOn\":false}}")
-                    #expect(try await next("turned", from: device).contains("\"isOn\":false"))
+                    try await #expect(next("turned", from: device).contains("\"isOn\":false"))
                 }
             }
         }
@@ -50,7 +50,7 @@ import WebSockets
                 try await socket.send("{\"turn\":{\"device\":\"south/hall/humidity\",\"isOn\":false}}")
                 while !(try await next("reading", from: socket)).contains("\"isOn\":false") {}
                 try await socket.send("{\"turn\":{\"device\":\"south/hall/humidity\",\"isOn\":true}}")
-                #expect(try await next("reading", from: socket).contains("\"isOn\":true"))
+                try await #expect(next("reading", from: socket).contains("\"isOn\":true"))
             }
         }
     }

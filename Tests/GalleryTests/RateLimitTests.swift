@@ -8,28 +8,27 @@ import Testing
 @Suite struct RateLimitTests {
     private let start = ContinuousClock.now
 
+    /// What a limit says at some moments after the start, in seconds.
+    private func answers(of limit: RateLimit, at moments: [Double]) -> [Bool] {
+        var limit = limit
+        return moments.map { limit.allows(at: start + .seconds($0)) }
+    }
+
     @Test func aBurstAndThenTheRate() {
-        var limit = RateLimit(perSecond: 2, burst: 3)
-        #expect((0..<4).map { _ in limit.allows(at: start) } == [true, true, true, false])
-        #expect(!limit.allows(at: start + .milliseconds(499)))
-        #expect(limit.allows(at: start + .milliseconds(500)))
-        #expect(!limit.allows(at: start + .milliseconds(501)))
+        let limit = RateLimit(perSecond: 2, burst: 3)
+        #expect(answers(of: limit, at: [0, 0, 0, 0, 0.499, 0.5, 0.501]) == [true, true, true, false, false, true, false])
     }
 
     @Test func restFillsItToTheBurstAndNoFurther() {
         var limit = RateLimit(perSecond: 2, burst: 3)
-        for _ in 0..<3 { #expect(limit.allows(at: start)) }
-        #expect(!limit.isFull(at: start + .milliseconds(1499)))
-        #expect(limit.isFull(at: start + .milliseconds(1500)))
-        #expect((0..<4).map { _ in limit.allows(at: start + .seconds(3600)) } == [true, true, true, false])
+        for _ in 0..<3 { _ = limit.allows(at: start) }
+        let isFull = [1.499, 1.5].map { limit.isFull(at: start + .seconds($0)) }
+        #expect(isFull == [false, true])
+        #expect(answers(of: limit, at: [3600, 3600, 3600, 3600]) == [true, true, true, false])
     }
 
     @Test func timeThatGoesBackGivesNothing() {
-        var limit = RateLimit(perSecond: 1, burst: 1)
-        #expect(limit.allows(at: start + .seconds(10)))
-        #expect(!limit.allows(at: start))
-        #expect(!limit.allows(at: start + .seconds(10)))
-        #expect(limit.allows(at: start + .seconds(11)))
+        #expect(answers(of: RateLimit(perSecond: 1, burst: 1), at: [10, 0, 10, 11]) == [true, false, false, true])
     }
 
     /// Whatever the moments, no more is let through than the burst and what has filled since.
