@@ -199,6 +199,7 @@ let package = Package(
             name: "GalleryTests",
             dependencies: [
                 "Gallery",
+                "SocketIO",
                 "TestSupport",
                 "WebSocketCore",
                 "WebSockets",

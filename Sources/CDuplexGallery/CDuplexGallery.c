@@ -71,6 +71,36 @@ static const unsigned char Auction_swift[] = {
 #embed "../Gallery/Auction.swift"
 };
 
+// Exhibit 6: game.
+static const unsigned char game_html[] = {
+#embed "../Gallery/Resources/game.html"
+};
+static const unsigned char Game_swift[] = {
+#embed "../Gallery/Game.swift"
+};
+static const unsigned char GameWorld_swift[] = {
+#embed "../Gallery/GameWorld.swift"
+};
+
+// Exhibit 7: shared document.
+static const unsigned char document_html[] = {
+#embed "../Gallery/Resources/document.html"
+};
+static const unsigned char SharedDocument_swift[] = {
+#embed "../Gallery/SharedDocument.swift"
+};
+static const unsigned char TextEdit_swift[] = {
+#embed "../Gallery/TextEdit.swift"
+};
+
+// Exhibit 8: live stream.
+static const unsigned char live_html[] = {
+#embed "../Gallery/Resources/live.html"
+};
+static const unsigned char LiveStream_swift[] = {
+#embed "../Gallery/LiveStream.swift"
+};
+
 // Exhibit 9: devices.
 static const unsigned char devices_html[] = {
 #embed "../Gallery/Resources/devices.html"
@@ -102,6 +132,20 @@ static const unsigned char CompareWire_swift[] = {
 #embed "../Gallery/CompareWire.swift"
 };
 
+// Exhibit 10: support chat.
+static const unsigned char support_html[] = {
+#embed "../Gallery/Resources/support.html"
+};
+static const unsigned char Support_swift[] = {
+#embed "../Gallery/Support.swift"
+};
+static const unsigned char Desk_swift[] = {
+#embed "../Gallery/Desk.swift"
+};
+static const unsigned char DeskCase_swift[] = {
+#embed "../Gallery/DeskCase.swift"
+};
+
 #define FILE(name, symbol) {name, symbol, (int)sizeof symbol}
 
 static const struct duplex_gallery_file files[] = {
@@ -122,6 +166,14 @@ static const struct duplex_gallery_file files[] = {
     FILE("Ticker.swift", Ticker_swift),
     FILE("auction.html", auction_html),
     FILE("Auction.swift", Auction_swift),
+    FILE("game.html", game_html),
+    FILE("Game.swift", Game_swift),
+    FILE("GameWorld.swift", GameWorld_swift),
+    FILE("document.html", document_html),
+    FILE("SharedDocument.swift", SharedDocument_swift),
+    FILE("TextEdit.swift", TextEdit_swift),
+    FILE("live.html", live_html),
+    FILE("LiveStream.swift", LiveStream_swift),
     FILE("devices.html", devices_html),
     FILE("Devices.swift", Devices_swift),
     FILE("compare.html", compare_html),
@@ -131,6 +183,10 @@ static const struct duplex_gallery_file files[] = {
     FILE("EventLog.swift", EventLog_swift),
     FILE("ComparePlain.swift", ComparePlain_swift),
     FILE("CompareWire.swift", CompareWire_swift),
+    FILE("support.html", support_html),
+    FILE("Support.swift", Support_swift),
+    FILE("Desk.swift", Desk_swift),
+    FILE("DeskCase.swift", DeskCase_swift),
 };
 
 int duplex_gallery_file_count(void) { return (int)(sizeof files / sizeof *files); }

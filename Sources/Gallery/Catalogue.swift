@@ -31,8 +31,20 @@ enum Catalogue {
                 "auction", "Auction", "Bids come in one order for everyone; the server decides the highest, and the hammer is the hammer.",
                 sources: ["Auction.swift"] + shared, Auction()),
             Entry(
+                "game", "Game", "The server says where everyone is, thirty times a second; the page runs ahead, and is put right.",
+                sources: ["Game.swift", "GameWorld.swift"] + shared, Game()),
+            Entry(
+                "document", "Shared document", "Everyone writes at once, with or without a line, and all come to the same text.",
+                sources: ["SharedDocument.swift", "TextEdit.swift"] + shared, SharedDocument()),
+            Entry(
+                "live", "Live stream", "One tab records what it draws and plays, the others watch; who is slow skips to a key frame.",
+                sources: ["LiveStream.swift"] + shared, LiveStream()),
+            Entry(
                 "devices", "Devices", "Sensors publish under topics. Subscribe to many by a wildcard, and turn them off and on.",
                 sources: ["Devices.swift"] + shared, Devices()),
+            Entry(
+                "support", "Support chat", "A queue, agents and hand-over, on Socket.IO. Cut the line: nothing is missed.",
+                sources: ["Support.swift", "Desk.swift", "DeskCase.swift", "RateLimit.swift"], Support()),
         ]
     }
 }

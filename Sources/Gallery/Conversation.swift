@@ -51,6 +51,11 @@ extension WebSocket {
     func converse<Request: Decodable>(
         _ type: Request.Type, within limits: RateLimits, atMost bytes: Int = 4096, _ body: (Request) async throws -> Void
     ) async throws {
+        try await converse(within: limits) { try await body($0.decoded(as: type, atMost: bytes)) }
+    }
+
+    /// Hands each message to a closure as it came, text or binary; see above.
+    func converse(within limits: RateLimits, _ body: (Message) async throws -> Void) async throws {
         let user = user
         var excess = 0
         for try await message in self {
@@ -61,7 +66,7 @@ extension WebSocket {
                     throw Refusal("Too fast: \(Int(limits.perSecond)) messages a second are taken.")
                 }
                 excess = 0
-                try await body(message.decoded(as: type, atMost: bytes))
+                try await body(message)
             } catch let refusal as Refusal {
                 try await send(refusal.message)
             }

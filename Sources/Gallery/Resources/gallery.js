@@ -62,7 +62,7 @@ function connect(path, handlers) {
     return {
         send(name, values = {}) { return this.raw(JSON.stringify({ [name]: values })); },
         raw(data) {
-            if (socket.readyState !== WebSocket.OPEN) return false;
+            if (socket?.readyState !== WebSocket.OPEN) return false;
             socket.send(data);
             return true;
         },
