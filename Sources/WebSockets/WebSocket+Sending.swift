@@ -197,7 +197,7 @@ extension WebSocket {
                 countWritten(frames.count)
                 transport.writeAndFlush(frames)
             } else if heldPong == nil, let (header, payload) = outbox.takeLargeFrame(thread) {
-                bytesWritten += header.count + payload.readableBytes
+                countWritten(header.count + payload.readableBytes)
                 transport.writeAndFlush(header, payload)
             } else {
                 flushPieces(transport)
