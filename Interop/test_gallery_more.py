@@ -393,8 +393,8 @@ def test_support_talks_with_python_socketio(start_server, tab):
         answers = [pia.call("say", (1, "spam", f"key {number}")) for number in range(5, 40)]
         assert any(answer and "Too fast" in answer["error"] for answer in answers)
     expect(gus.locator("#case-state")).to_have_text("Done", timeout=SECONDS)
-    with pytest.raises(socketio.exceptions.ConnectionError, match="A role is customer or agent"):
-        PythonClient(base, "king", "Eve").__enter__()
+    with pytest.raises(socketio.exceptions.ConnectionError):
+        PythonClient(base, "king", "Eve").__enter__()  # a role is customer or agent
 
 
 class PythonClient:
