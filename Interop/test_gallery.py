@@ -13,6 +13,8 @@ from playwright.sync_api import Browser, Page, expect
 from test_browser import contrast
 
 PATIENCE = 20_000
+# A lot of the auction lasts 45 s, and a crowd takes its time to come where the machine is busy.
+pytestmark = pytest.mark.timeout(180)
 HOSTILE = "<img src=x onerror=alert(1)>"
 PAGES = ["", "chat", "notifications", "dashboard", "ticker", "auction", "devices"]
 
@@ -91,38 +93,41 @@ def test_a_page_shows_its_own_source(open_page, name):
 
 
 @pytest.mark.parametrize("name", PAGES)
-@pytest.mark.parametrize("width", [320, 390, 768, 1280])
-def test_no_page_scrolls_sideways(open_page, name, width):
-    page = open_page(name, viewport={"width": width, "height": 844})
-    # What comes over the connection may widen it, too.
-    expect(page.locator("#link")).to_have_text("Connected")
-    page.wait_for_timeout(300)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    for control in page.locator("main :is(button, input:not([type=checkbox]):not([type=range])):visible").all():
-        box = control.bounding_box()
-        assert box["height"] >= 43.9, f"{control.text_content() or control.get_attribute('id')} is too small for a finger"
+def test_no_page_scrolls_sideways(open_page, name):
+    page = open_page(name)
+    for width in (320, 390, 768, 1280):
+        page.set_viewport_size({"width": width, "height": 844})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, f"at {width}"
+    # WCAG 2.5.8 asks for 24 pixels; a finger is glad of 44.
+    heights = page.evaluate(
+        """() => [...document.querySelectorAll("main :is(button, select, input:not([type=checkbox], [type=range]))")]
+            .filter((control) => control.checkVisibility()).map((control) => [control.textContent || control.id, control.offsetHeight])"""
+    )
+    assert [control for control in heights if control[1] < 44] == []
 
 
 @pytest.mark.parametrize("name", PAGES)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_text_is_legible(open_page, name, scheme):
-    page = open_page(name, color_scheme=scheme)
-    found = page.evaluate(
-        """() => {
-            const paper = (element) => {
-                for (let each = element; each; each = each.parentElement) {
-                    const colour = getComputedStyle(each).backgroundColor;
-                    if (!/, 0\\)$/.test(colour)) return colour;
-                }
-            };
-            const texts = [...document.querySelectorAll("body *")].filter((element) => element.checkVisibility() && !element.disabled
-                && [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim()));
-            return texts.map((element) => [element.className || element.tagName, getComputedStyle(element).color, paper(element)]);
-        }"""
-    )
-    assert len(found) > 10
-    for what, colour, paper in found:
-        assert contrast(colour, paper) >= 4.5, f"{what} in {scheme}: {colour} on {paper} (WCAG 2.2, 1.4.3)"
+def test_every_text_is_legible(open_page, name):
+    page = open_page(name)
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        found = page.evaluate(
+            """() => {
+                const paper = (element) => {
+                    for (let each = element; each; each = each.parentElement) {
+                        const colour = getComputedStyle(each).backgroundColor;
+                        if (!/, 0\\)$/.test(colour)) return colour;
+                    }
+                };
+                const texts = [...document.querySelectorAll("body *")].filter((element) => element.checkVisibility() && !element.disabled
+                    && [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim()));
+                return texts.map((element) => [element.className || element.tagName, getComputedStyle(element).color, paper(element)]);
+            }"""
+        )
+        assert len(found) > 10
+        pairs = {(colour, paper): what for what, colour, paper in found}
+        for (colour, paper), what in pairs.items():
+            assert contrast(colour, paper) >= 4.5, f"{what} in {scheme}: {colour} on {paper} (WCAG 2.2, 1.4.3)"
 
 
 @pytest.mark.parametrize("name", PAGES)

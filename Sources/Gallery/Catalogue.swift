@@ -25,7 +25,7 @@ enum Catalogue {
                 "This very server: its CPU, memory, connections and messages, measured and pushed twice a second.",
                 sources: ["Dashboard.swift", "ProcessFigures.swift"], Dashboard()),
             Entry(
-                "ticker", "Ticker", "Fifteen hundred prices a second. A tab that is too slow gets the latest of each, and no backlog.",
+                "ticker", "Ticker", "Three thousand prices a second. A tab that is too slow gets the latest of each, and no backlog.",
                 sources: ["Ticker.swift"] + shared, Ticker()),
             Entry(
                 "auction", "Auction", "Bids come in one order for everyone; the server decides the highest, and the hammer is the hammer.",

@@ -27,7 +27,7 @@ import WebSockets
         try await serving(Ticker()) { url in
             try await WebSocketClient.connect(url + "/ticker/a") { socket in
                 try await #expect(next("all", from: socket).contains("\"symbol\":\"AAA\""))
-                try await #expect(next("quote", from: socket).contains("\"sentAt\""))
+                try await #expect(next("quotes", from: socket).contains("\"sentAt\""))
                 try await socket.send("{\"all\":{}}")
                 try await #expect(!next("all", from: socket).isEmpty)
             }
