@@ -63,7 +63,8 @@ import WebSocketCore
             let frames: [UInt8] = [0x81, 0x85, 0, 0, 0, 0] + Array("Hello".utf8) + [0x88, 0x82, 0, 0, 0, 0, 0x03, 0xE8]
             try await client.send(frames)
             let rest = await client.readToEnd()
-            let socket = try #require(await sockets.first { _ in true })
+            let first = await sockets.first { _ in true }
+            let socket = try #require(first)
             _ = await socket.waitUntilClosed()
             #expect(rest == [0x81, 5] + Array("Hello".utf8) + [0x88, 2, 0x03, 0xE8])
             #expect(socket.bytesReceived == handshake.utf8.count + frames.count)
