@@ -23,7 +23,7 @@ final class CrowdControl: Sendable {
     static let maxMembers = 10_000
     private let crowd: any Crowd
     private let called = Mutex((members: 0, until: ContinuousClock.now))
-    private let limits = RateLimits(perSecond: 1, burst: 3)
+    private let limits = RateLimits(perSecond: 1, burst: 6)
 
     init(_ crowd: any Crowd) { self.crowd = crowd }
 

@@ -42,7 +42,8 @@ final class Ticker: Exhibit {
             }
             for group in stride(from: 0, to: changed.count, by: 10) {
                 let event = Event.quotes(quotes: Array(changed[group..<group + 10]), sentAt: Self.milliseconds(now))
-                server.publish(.json(event), to: "ticker", key: "group \(group)")
+                // Uncompressed, so that a slow tab shows soon; ten times as many bytes fill the network's buffers ten times as fast.
+                server.publish(.json(event).compressed(.never), to: "ticker", key: "group \(group)")
             }
         }
     }
