@@ -42,7 +42,8 @@ import WebSocketCore
             let traffic = counted.withLock { $0 }
             #expect(traffic.map(\.bytesReceived) == sizes.map(\.up))
             #expect(traffic.map(\.bytesSent) == sizes.map(\.down))
-            #expect(traffic.allSatisfy(\.isComplete))
+            let areComplete = traffic.allSatisfy(\.isComplete)
+            #expect(areComplete)
         }
     }
 
