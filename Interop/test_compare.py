@@ -12,6 +12,9 @@ import threading
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+# Minutes long, and some of them not yet steady: not for every submission.
+pytestmark = pytest.mark.whole
+
 PATIENCE = 45_000
 # The path's last segment, by the method's name.
 PATHS = {"polling": "polling", "longPolling": "long-polling", "serverSentEvents": "events", "webSocket": "websocket"}
