@@ -81,6 +81,12 @@ extension ClientTLS {
     }
 
     private func makeContext(_ url: WebSocketURL) throws(ConnectError) -> NIOSSLContext {
+        let settings = try configuration(url)
+        return try Self.reading("the TLS settings", url) { try NIOSSLContext(configuration: settings) }
+    }
+
+    /// The settings as NIO has them; blocks on files, if there are any.
+    package func configuration(_ url: WebSocketURL) throws(ConnectError) -> TLSConfiguration {
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.minimumTLSVersion = minimumVersion
         configuration.certificateVerification = certificateVerification
@@ -92,8 +98,7 @@ extension ClientTLS {
             configuration.certificateChain = chain.map { .certificate($0) }
             configuration.privateKey = .privateKey(key)
         }
-        let final = configuration
-        return try Self.reading("the TLS settings", url) { try NIOSSLContext(configuration: final) }
+        return configuration
     }
 
     private func trustRoots(_ url: WebSocketURL) throws(ConnectError) -> NIOSSLTrustRoots {

@@ -1,5 +1,6 @@
 // The messages of one connection that wait for `for try await`; confined to the connection's thread.
 
+import CDuplexLinux
 import NIOCore
 import WebSocketCore
 
@@ -130,15 +131,14 @@ final class Inbox: @unchecked Sendable {
         return message
     }
 
-    /// The next message, on the connection's thread.
+    /// The next message, on the connection's thread, where `pop` has just found none.
     @inline(__always)
-    nonisolated(nonsending) func next(_ socket: WebSocket) async throws -> Message? {
-        if let message = pop(socket) { return message }
+    nonisolated(nonsending) func wait(_ socket: WebSocket) async throws -> Message? {
         if hasEnded, let end { return try end.map { nil }.get() }
         guard waiter == nil else { throw UsageError(.concurrentIteration) }
         waits += 1
         distantWait = nil
-        if let owner, withUnsafeCurrentTask(body: { $0 == owner }) { return try await nextForOwner() }
+        if let owner, duplex_current_task() == owner { return try await nextForOwner() }
         isOwnersWait = false
         let wait = waits
         return try await withTaskCancellationHandler {
@@ -151,7 +151,7 @@ final class Inbox: @unchecked Sendable {
     // MARK: The owner
 
     /// The task that serves the connection, if it is one of ours, and whether it was cancelled.
-    @exclusivity(unchecked) private var owner: UnsafeCurrentTask?
+    @exclusivity(unchecked) private var owner: UnsafeRawPointer?
     @exclusivity(unchecked) private var isOwnerCancelled = false
     @exclusivity(unchecked) private var isOwnersWait = false
 
@@ -159,7 +159,7 @@ final class Inbox: @unchecked Sendable {
     ///
     /// One cancellation handler around all of it, as one around every wait costs as much as the wait.
     nonisolated(nonsending) func own(_ socket: WebSocket, _ body: nonisolated(nonsending) () async throws -> Void) async throws {
-        owner = withUnsafeCurrentTask { $0 }
+        owner = duplex_current_task()
         defer { owner = nil }
         try await withTaskCancellationHandler {
             try await body()

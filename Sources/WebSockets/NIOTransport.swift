@@ -4,6 +4,14 @@ import NIOCore
 import NIOSSL
 import WebSocketCore
 
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Musl)
+import Musl
+#else
+import Glibc
+#endif
+
 /// Moves the bytes of one connection over a NIO channel; the last handler of its pipeline.
 ///
 /// `@exclusivity(unchecked)`: accesses to these variables do not span calls.
@@ -124,6 +132,12 @@ final class NIOTransport: ChannelInboundHandler, Transport {
     }
 
     func flush() { context?.flush() }
+
+    func limitUnsent() {
+        let option = ChannelOptions.Types.SocketOption(level: .tcp, name: NIOBSDSocket.Option(rawValue: TCP_NOTSENT_LOWAT))
+        // Where it can not be had, more waits, and nothing is lost.
+        try? context?.channel.syncOptions?.setOption(option, value: maxUnsentBytes)
+    }
 
     func pauseReading() { setAutoRead(false) }
 

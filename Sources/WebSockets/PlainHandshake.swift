@@ -85,7 +85,8 @@ private struct PlainFields {
     ]
 
     private static func fieldName(_ bytes: UnsafeRawBufferPointer) -> HTTPField.Name? {
-        usual.first { bytes.elementsEqual($0.rawName.utf8) } ?? HTTPField.Name(String(decoding: bytes, as: UTF8.self))
+        let known = usual.first { $0.rawName.utf8.count == bytes.count && bytes.elementsEqual($0.rawName.utf8) }
+        return known ?? HTTPField.Name(String(decoding: bytes, as: UTF8.self))
     }
 }
 

@@ -2,14 +2,14 @@
 
 /// A proxy through which a client connects (RFC 6455 §4.1).
 public struct Proxy: Sendable, Hashable, CustomStringConvertible {
-    enum Kind: Sendable, Hashable {
+    package enum Kind: Sendable, Hashable {
         case http(credentials: String?)
         case socks5
     }
 
-    let kind: Kind
-    let host: String
-    let port: Int
+    package let kind: Kind
+    package let host: String
+    package let port: Int
 
     /// An HTTP proxy that is asked with CONNECT (RFC 9110 §9.3.6), whether the address is `ws` or `wss`.
     ///

@@ -273,6 +273,13 @@ final class ReactorTransport: Transport {
         }
     }
 
+    func limitUnsent() {
+        guard descriptor != nil else { return }
+        var limit = CInt(maxUnsentBytes)
+        // Where it can not be had, more waits, and nothing is lost.
+        _ = setsockopt(number, CInt(IPPROTO_TCP), TCP_NOTSENT_LOWAT, &limit, socklen_t(MemoryLayout.size(ofValue: limit)))
+    }
+
     private func block() {
         isBlocked = true
         watch()

@@ -87,7 +87,7 @@ struct Redirect {
 }
 
 /// Basic credentials (RFC 7617).
-enum BasicCredentials {
+package enum BasicCredentials {
     /// The value of the header field for `user:password`.
-    static func field(_ credentials: String) -> String { "Basic " + AcceptKey.base64(Array(credentials.utf8)) }
+    package static func field(_ credentials: String) -> String { "Basic " + AcceptKey.base64(Array(credentials.utf8)) }
 }

@@ -31,9 +31,52 @@ package enum RouteDecision: Sendable {
     }
 }
 
+/// A request's path, taken apart at most once for all the routes that may fit it.
+struct RoutePath {
+    let text: Substring
+    /// How many segments it has that are not empty.
+    let count: Int
+    private var parts: [String]??
+
+    init(_ text: some StringProtocol) {
+        self.text = Substring(text)
+        count = Self.count(text)
+    }
+
+    /// What is between the slashes, percent-decoded; nil if some of it can not be decoded.
+    mutating func segments() -> [String]? {
+        if let parts { return parts }
+        let made = text.utf8.contains(UInt8(ascii: "%")) ? decoded() : split().map(String.init)
+        parts = .some(made)
+        return made
+    }
+
+    private func split() -> [Substring] { text.split(separator: "/", omittingEmptySubsequences: true) }
+
+    private func decoded() -> [String]? {
+        let decoded = split().compactMap(Route.percentDecoded)
+        return decoded.count == count ? decoded : nil
+    }
+
+    static func count(_ text: some StringProtocol) -> Int {
+        var count = 0
+        var isInside = false
+        for byte in text.utf8 {
+            if byte != UInt8(ascii: "/"), !isInside { count += 1 }
+            isInside = byte != UInt8(ascii: "/")
+        }
+        return count
+    }
+}
+
 /// A path with `{name}`s, and what it leads to.
 package struct Route: Sendable {
-    private let segments: [Substring]
+    private enum Segment: Sendable {
+        case literal(String)
+        case parameter(String)
+    }
+
+    private let segments: [Segment]
     /// The path, if it stands for itself alone.
     private let literal: String?
     let decider: Decider
@@ -53,24 +96,25 @@ package struct Route: Sendable {
     }
 
     init(_ path: String, _ decider: Decider) {
-        segments = path.split(separator: "/", omittingEmptySubsequences: true)
+        segments = path.split(separator: "/", omittingEmptySubsequences: true).map { segment in
+            let isParameter = segment.count > 1 && segment.first == "{" && segment.last == "}"
+            return isParameter ? .parameter(String(segment.dropFirst().dropLast())) : .literal(String(segment))
+        }
         literal = path.utf8.contains { "{%".utf8.contains($0) } ? nil : path
         self.decider = decider
     }
 
     /// The parameters if the path fits; nil if not. A `{name}` stands for one segment that is not empty.
-    func match(_ path: some StringProtocol) -> [String: String]? {
-        // Most paths are written as their route is.
-        if let literal, path == literal { return [:] }
-        let parts = path.split(separator: "/", omittingEmptySubsequences: true)
-        guard parts.count == segments.count else { return nil }
+    func match(_ path: inout RoutePath) -> [String: String]? {
+        // Most paths have another length, or are written as their route is.
+        guard path.count == segments.count else { return nil }
+        if let literal, path.text == literal { return [:] }
+        guard let parts = path.segments() else { return nil }
         var parameters: [String: String] = [:]
         for (segment, part) in zip(segments, parts) {
-            guard let part = Self.percentDecoded(Substring(part)) else { return nil }
-            if segment.first == "{", segment.last == "}" {
-                parameters[String(segment.dropFirst().dropLast())] = part
-            } else if segment != part {
-                return nil
+            switch segment {
+            case .parameter(let name): parameters[name] = part
+            case .literal(let text): if text != part { return nil }
             }
         }
         return parameters

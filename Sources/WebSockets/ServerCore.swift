@@ -17,10 +17,17 @@ final class ServerCore: Sendable {
     let streams = TaskRegistry()
     private let routes = Mutex<[Route]>([])
     private let services = Mutex<[MountedService]>([])
-    private let responderBox = Mutex<Responder?>(nil)
+    private let fallback = Mutex<Fallback?>(nil)
     private let pages = Mutex<[(route: Route, respond: Responder)]>([])
     private let taps = Mutex<[(route: Route, make: @Sendable (ServerRequest) -> WireTap)]>([])
     private let draining = Atomic<Bool>(false)
+
+    /// Who answers what no page takes. A closure that a lock holds by itself is wrapped once more by each look at it (Swift 6.3), until a
+    /// call goes through as many wrappers as there were requests; the field of a struct is not.
+    private struct Fallback {
+        let respond: Responder
+    }
+
     private let connections = Atomic<Int>(0)
     private let requests = Atomic<Int>(0)
 
@@ -50,7 +57,8 @@ final class ServerCore: Sendable {
 
     /// The service that a path leads to.
     func service(_ path: Substring) -> (any HTTPService)? {
-        services.withLock { $0 }.first { $0.route.match(path) != nil }?.service
+        var path = RoutePath(path)
+        return services.withLock { $0 }.first { $0.route.match(&path) != nil }?.service
     }
 
     /// Has the services answer what waits.
@@ -60,23 +68,25 @@ final class ServerCore: Sendable {
 
     /// The first route that fits, and its parameters.
     func route(_ path: String) -> (Route, [String: String])? {
+        var path = RoutePath(path)
         for route in routes.withLock({ $0 }) {
-            if let parameters = route.match(path) { return (route, parameters) }
+            if let parameters = route.match(&path) { return (route, parameters) }
         }
         return nil
     }
 
     var responder: Responder? {
-        get { responderBox.withLock { $0 } }
-        set { responderBox.withLock { $0 = newValue } }
+        get { fallback.withLock { $0 }?.respond }
+        set { fallback.withLock { $0 = newValue.map(Fallback.init) } }
     }
 
     func add(_ route: Route, _ respond: @escaping Responder) { pages.withLock { $0.append((route, respond)) } }
 
     /// Who answers a plain request, and the parameters of the path.
     func responder(_ path: String) -> (Responder?, [String: String]) {
+        var path = RoutePath(path)
         for page in pages.withLock({ $0 }) {
-            if let parameters = page.route.match(path) { return (page.respond, parameters) }
+            if let parameters = page.route.match(&path) { return (page.respond, parameters) }
         }
         return (responder, [:])
     }
@@ -89,8 +99,9 @@ final class ServerCore: Sendable {
 
     /// Makes who sees the bytes of the connections at a path, and the parameters of the path; nil if nobody does.
     func tap(_ path: some StringProtocol) -> (make: @Sendable (ServerRequest) -> WireTap, parameters: [String: String])? {
+        var path = RoutePath(path)
         for tap in taps.withLock({ $0 }) {
-            if let parameters = tap.route.match(path) { return (tap.make, parameters) }
+            if let parameters = tap.route.match(&path) { return (tap.make, parameters) }
         }
         return nil
     }

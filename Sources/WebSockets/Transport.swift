@@ -18,6 +18,8 @@ protocol Transport: AnyObject {
     func writeAndFlush(_ frames: FrameBuffer, _ bytes: ByteBuffer)
     /// Gives to the system what was taken.
     func flush()
+    /// Has the system hold few bytes that it has not sent yet, now and from then on: what lies there can not be dropped or replaced any more.
+    func limitUnsent()
     /// Stops reading, so that the peer's sends back up; what the system holds is still read when the peer has gone.
     func pauseReading()
     /// Reads again.
@@ -29,6 +31,10 @@ protocol Transport: AnyObject {
     /// Cuts the connection now.
     func terminate()
 }
+
+/// How many bytes the system holds that it has not sent, for `limitUnsent`: as many as a transport itself takes. Left to itself, Linux holds
+/// up to 4 MB for one connection, which a slow peer reads for a minute before it sees anything new, or a ping.
+let maxUnsentBytes = 65_536
 
 extension Transport {
     func writeAndFlush(_ bytes: ByteBuffer) {

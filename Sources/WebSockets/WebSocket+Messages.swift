@@ -37,10 +37,11 @@ extension WebSocket: AsyncSequence {
         return inbox.pop(self)
     }
 
+    /// The next message, which was not there a moment ago.
     @usableFromInline
     nonisolated(nonsending) func nextInTime() async throws -> Message? {
         guard let inbox else { throw UsageError(.messagesGoToHandler) }
-        return thread.isCurrent ? try await inbox.next(self) : try await inbox.nextFromElsewhere(self)
+        return thread.isCurrent ? try await inbox.wait(self) : try await inbox.nextFromElsewhere(self)
     }
 
     /// An iterator over the messages.

@@ -30,6 +30,8 @@ final class Subscriptions: @unchecked Sendable {
     /// What waits for a slow reader and can still be replaced, by `latest`.
     @exclusivity(unchecked) var latest = Backlog<PreparedMessage>()
 
+    @exclusivity(unchecked) private var isUnsentLimited = false
+
     /// Who is shown on which topic.
     @exclusivity(unchecked) private(set) var shown: [TopicFilter: String] = [:]
 
@@ -62,6 +64,13 @@ final class Subscriptions: @unchecked Sendable {
         }
         guard isAll else { return [filter] }
         return Array(Set(membership.filters).union(wishes.withLock { $0.map { Array($0.keys) } } ?? []))
+    }
+
+    /// Has what waits for a slow reader wait here, where it can be dropped or replaced, and not with the system.
+    func limitUnsent(_ transport: (any Transport)?) {
+        guard !isUnsentLimited, let transport else { return }
+        isUnsentLimited = true
+        transport.limitUnsent()
     }
 
     /// Shows somebody on a topic, or nobody.
@@ -168,6 +177,7 @@ extension WebSocket {
         let wish = topics.wishes.withLock { $0?[filter] }
         if let wish {
             table.add(topics.membership, to: filter, policy: wish.policy)
+            if wish.policy != .close { topics.limitUnsent(transport) }
         } else {
             table.remove(topics.membership, from: filter)
         }

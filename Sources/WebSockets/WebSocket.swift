@@ -29,8 +29,8 @@ public final class WebSocket: TimerWheelElement, @unchecked Sendable {
         case closed = 3
     }
 
-    // A server holds many of these: what is the same for all connections is shared, what is rarely there is in `rare`, and the small
-    // fields come last, where they take the least.
+    // A server holds many of these: what is the same for all connections is shared, what is rarely there is in `rare`, and small
+    // fields stand behind those that end inside a word, where they take nothing: 324 bytes, of 328 that malloc gives.
 
     private let handshake: PackedHandshake
     let shared: SharedSettings
@@ -53,6 +53,8 @@ public final class WebSocket: TimerWheelElement, @unchecked Sendable {
     // MARK: Touched on `thread` only
 
     @exclusivity(unchecked) var connection: Connection
+    /// Where the connection is among its thread's.
+    var slot: Int32 = 0
     /// Compresses and decompresses; nil if that was not agreed on.
     let codec: MessageCodec?
     @exclusivity(unchecked) var transport: (any Transport)?
@@ -60,17 +62,6 @@ public final class WebSocket: TimerWheelElement, @unchecked Sendable {
     /// The messages for `for try await`; nil for a callback handler.
     let inbox: Inbox?
     @exclusivity(unchecked) var outbox = Outbox()
-    /// What most connections never have.
-    @exclusivity(unchecked) var rare: RareState?
-    /// What of them the transport had not sent when it was last asked.
-    @exclusivity(unchecked) var transportBytes = 0
-    let openedAt: NIODeadline
-    @exclusivity(unchecked) var keepalive: WebSocketCore.Keepalive.State?
-    @exclusivity(unchecked) var maskKeys = MaskKeys()
-    /// Where the connection is among its thread's.
-    var slot: Int32 = 0
-    /// Where it waits for its timer.
-    @exclusivity(unchecked) package var timer = TimerWheelPlace.none
     private let state = Atomic<UInt8>(ReadyState.open.rawValue)
     @exclusivity(unchecked) var isDirty = false
     /// Whether the transport took more when it was last asked.
@@ -83,6 +74,15 @@ public final class WebSocket: TimerWheelElement, @unchecked Sendable {
     @exclusivity(unchecked) var hasBacklog = false
     /// Whether it does not get all of the burst that is being collected.
     @exclusivity(unchecked) var isLeftOut = false
+    /// What most connections never have.
+    @exclusivity(unchecked) var rare: RareState?
+    /// What of `queuedBytes` the transport had not sent when it was last asked.
+    @exclusivity(unchecked) var transportBytes = 0
+    let openedAt: NIODeadline
+    @exclusivity(unchecked) var keepalive: WebSocketCore.Keepalive.State?
+    @exclusivity(unchecked) var maskKeys = MaskKeys()
+    /// Where it waits for its timer.
+    @exclusivity(unchecked) package var timer = TimerWheelPlace.none
 
     init(_ handshake: Handshake, role: Role, settings: SharedSettings, thread: EventThread, inbox: Inbox?) {
         self.handshake = PackedHandshake(handshake)

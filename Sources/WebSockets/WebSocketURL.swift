@@ -22,20 +22,20 @@ public struct InvalidURL: Error, Hashable, Sendable, CustomStringConvertible {
 }
 
 /// The address of a WebSocket (RFC 6455 §3).
-struct WebSocketURL: Hashable, Sendable {
+package struct WebSocketURL: Hashable, Sendable {
     /// Whether it is `wss`.
-    let isSecure: Bool
+    package let isSecure: Bool
     /// The host in lower case; an IPv6 address without its brackets.
     let host: String
     /// The port; the scheme's own where none was written.
     let port: Int
     /// The path and the query as they stand in the address, from the first slash on.
-    let path: String
+    package let path: String
     /// `user:password`, percent-decoded.
-    let credentials: String?
+    package let credentials: String?
 
     /// Parses `ws://`, `wss://`, `http://` or `https://` addresses; the latter two mean the same as the former.
-    init(_ text: String) throws(InvalidURL) {
+    package init(_ text: String) throws(InvalidURL) {
         func invalid(_ reason: String) -> InvalidURL { InvalidURL(text, reason) }
         guard let bad = text.utf8.first(where: { !(0x21...0x7E).contains($0) }) else {
             self = try Self.parse(text[...].utf8, invalid)
@@ -156,7 +156,7 @@ struct WebSocketURL: Hashable, Sendable {
     var isAddress: Bool { (try? SocketAddress(ipAddress: host, port: 0)) != nil }
 
     /// What goes into `Host`: the port only where it is not the scheme's own (RFC 6455 §4.1).
-    var authority: String { port == (isSecure ? 443 : 80) ? bracketedHost : "\(bracketedHost):\(port)" }
+    package var authority: String { port == (isSecure ? 443 : 80) ? bracketedHost : "\(bracketedHost):\(port)" }
 
     /// Whether a credential for one is one for the other, too: scheme, host and port are the same (RFC 6454 §5).
     func isSameOrigin(as other: WebSocketURL) -> Bool {
@@ -199,5 +199,5 @@ struct WebSocketURL: Hashable, Sendable {
 
 extension WebSocketURL: CustomStringConvertible {
     /// The address without credentials.
-    var description: String { "\(isSecure ? "wss" : "ws")://\(authority)\(path)" }
+    package var description: String { "\(isSecure ? "wss" : "ws")://\(authority)\(path)" }
 }

@@ -1,7 +1,7 @@
 // Random numbers that a printed seed brings back, for property tests (SplitMix64).
 
 /// A random number generator that gives the same numbers for the same seed.
-public struct SeededGenerator: RandomNumberGenerator {
+public struct SeededGenerator: RandomNumberGenerator, Sendable {
     private var state: UInt64
 
     /// Makes a generator; print the seed where a test fails.

@@ -37,6 +37,20 @@ import WebSocketCore
         #expect(freed.load(ordering: .relaxed) == 1)
     }
 
+    /// What a closure is made of: its code and what it captures.
+    private struct Kept {
+        let respond: ServerCore.Responder?
+        var words: [UInt] { withUnsafeBytes(of: self) { Array($0.bindMemory(to: UInt.self)) } }
+    }
+
+    @Test func aLookAtTheResponderDoesNotWrapIt() {
+        let core = ServerCore(.forTests())
+        let name = "captured"
+        core.responder = { _ in .text(name) }
+        let first = Kept(respond: core.responder)
+        #expect((0..<10).allSatisfy { _ in Kept(respond: core.responder).words == first.words })
+    }
+
     @Test func aHeldPlaceCountsAndCanBecomeASlot() {
         var configuration = WebSocketServer.Configuration.forTests()
         configuration.maxConnections = 1

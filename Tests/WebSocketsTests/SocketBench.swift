@@ -25,6 +25,7 @@ final class NotingTransport: Transport {
     private(set) var flushes = 0
     private(set) var isReading = true
     private(set) var pauses = 0
+    private(set) var unsentLimits = 0
     private(set) var isSendingFinished = false
     private(set) var isClosed = false
     private(set) var isWritable = true
@@ -70,6 +71,8 @@ final class NotingTransport: Transport {
 
     /// Has the peer take nothing from now on.
     func stall() { room = taken }
+
+    func limitUnsent() { unsentLimits += 1 }
 
     func pauseReading() {
         isReading = false

@@ -299,6 +299,14 @@ import WebSocketDeflate
         #expect(try room.first.metrics.total("publications_dropped", policy: "latest") == 12)
     }
 
+    @Test func whatCanStillBeDroppedIsNotLeftToTheSystem() throws {
+        let room = Room(1)
+        for (policy, limits) in [(SlowConsumerPolicy.close, 0), (.dropOldest, 1), (.latest, 1)] {
+            try room.first.socket.subscribe("\(policy)", whenSlow: policy)
+            #expect(room.first.transport.unsentLimits == limits)
+        }
+    }
+
     @Test func manyKeysAreBounded() throws {
         let room = try stalledRoom(.latest, maxSendBuffer: 1100)
         for key in 0..<2000 { room.turn { room.publish("\(key)", to: "a", key: "\(key)") } }

@@ -207,6 +207,37 @@ import WebSocketCore
         #expect(await server.subscriberCount(of: "a") == 0)
     }
 
+    // MARK: Readers that are too slow
+
+    /// Of 3 MB for one who does not read, most are replaced before they leave: the system would hold them all.
+    @Test func whatIsReplacedDoesNotWaitWithTheSystem() async throws {
+        let count = 30
+        try await withServer(
+            Self.configuration(threads: 1),
+            routes: { server in
+                server.webSocket("/prices") { socket in
+                    try socket.subscribe("prices", whenSlow: .latest)
+                    for try await _ in socket {}
+                }
+            }
+        ) { port, server in
+            let client = try await RawClient.open(port: port, path: "/prices", reads: false)
+            while await server.subscriberCount(of: "prices") < 1 { await Task.yield() }
+            for number in 1...count {
+                server.publish(.text(String(repeating: ".", count: 100_000) + "[\(number)]"), to: "prices")
+                await server.waitUntilDelivered()
+            }
+            try await client.readOn()
+            var received = 0
+            await client.read { bytes in
+                received = bytes.count
+                return bytes.suffix(4).elementsEqual("[\(count)]".utf8)
+            }
+            #expect((1..<1_500_000).contains(received))
+            await client.close()
+        }
+    }
+
     // MARK: Threads that are too slow
 
     /// A producer that waits now and then is never too fast, however little may wait.
