@@ -1,4 +1,5 @@
-"""The gallery of `duplex serve` in Chromium, driven by Playwright: each exhibit by at least two tabs, and no page logs an error.
+"""The gallery of `duplex serve` in Chromium, driven by Playwright: each exhibit by at least two tabs, and no page logs an error. What all pages
+owe their readers is in test_gallery_pages.py.
 
 The pages run under a Content-Security-Policy that forbids `eval`: every wait here is an `expect` on what a page shows.
 """
@@ -10,14 +11,9 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from test_browser import contrast
 
-PATIENCE = 20_000
-# A lot of the auction lasts 45 s, and a crowd takes its time to come where the machine is busy.
-# Minutes long, and some of them not yet steady: not for every submission.
-pytestmark = [pytest.mark.timeout(180), pytest.mark.whole]
+PATIENCE = 45_000
 HOSTILE = "<img src=x onerror=alert(1)>"
-PAGES = ["", "chat", "notifications", "dashboard", "ticker", "auction", "devices"]
 
 
 @pytest.fixture(scope="module")
@@ -79,83 +75,10 @@ def speak_raw(page: Page, path: str, messages: list):
 def test_the_index_leads_to_every_exhibit(open_page):
     page = open_page("")
     links = page.locator(".exhibits a")
-    assert len(links.all()) >= len(PAGES) - 1
+    assert len(links.all()) == 12
     expect(page.locator("#open")).not_to_have_text("–")
-    for path in [link.get_attribute("href") for link in links.all()] + ["/console"]:
+    for path in [link.get_attribute("href") for link in links.all()]:
         assert page.request.get(page.url.rstrip("/") + path).status == 200
-
-
-@pytest.mark.parametrize("name", PAGES[1:])
-def test_a_page_shows_its_own_source(open_page, name):
-    page = open_page(name)
-    source = page.locator(".listing pre").first
-    path = Path(__file__).parent.parent / "Sources/Gallery" / page.locator(".listing summary b").first.text_content()
-    assert source.text_content() == path.read_text()
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_no_page_scrolls_sideways(open_page, name):
-    page = open_page(name)
-    for width in (320, 390, 768, 1280):
-        page.set_viewport_size({"width": width, "height": 844})
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, f"at {width}"
-    # WCAG 2.5.8 asks for 24 pixels; a finger is glad of 44.
-    heights = page.evaluate(
-        """() => [...document.querySelectorAll("main :is(button, select, input:not([type=checkbox], [type=range]))")]
-            .filter((control) => control.checkVisibility()).map((control) => [control.textContent || control.id, control.offsetHeight])"""
-    )
-    assert [control for control in heights if control[1] < 44] == []
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_every_text_is_legible(open_page, name):
-    page = open_page(name)
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        found = page.evaluate(
-            """() => {
-                const paper = (element) => {
-                    for (let each = element; each; each = each.parentElement) {
-                        const colour = getComputedStyle(each).backgroundColor;
-                        if (!/, 0\\)$/.test(colour)) return colour;
-                    }
-                };
-                const texts = [...document.querySelectorAll("body *")].filter((element) => element.checkVisibility() && !element.disabled
-                    && [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim()));
-                return texts.map((element) => [element.className || element.tagName, getComputedStyle(element).color, paper(element)]);
-            }"""
-        )
-        assert len(found) > 10
-        pairs = {(colour, paper): what for what, colour, paper in found}
-        for (colour, paper), what in pairs.items():
-            assert contrast(colour, paper) >= 4.5, f"{what} in {scheme}: {colour} on {paper} (WCAG 2.2, 1.4.3)"
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_every_control_has_a_name_and_can_be_reached(open_page, name):
-    page = open_page(name)
-    controls = page.locator("main :is(button, input, select, textarea):visible")
-    for control in controls.all():
-        snapshot = control.aria_snapshot()
-        assert re.search(r'"[^"]+"|: \S', snapshot), f"{snapshot} has no name"
-        assert control.evaluate("(control) => control.tabIndex >= 0")
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.className") == "skip"
-    page.keyboard.press("Enter")
-    assert page.url.endswith("#main")
-    assert len(page.locator("h1").all()) == 1
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_nothing_jumps_while_a_page_loads(open_page, name):
-    page = open_page(name)
-    page.wait_for_timeout(500)
-    shift = page.evaluate(
-        """() => new Promise((resolve) => new PerformanceObserver((list) => {
-            resolve(list.getEntries().filter((entry) => !entry.hadRecentInput).reduce((sum, entry) => sum + entry.value, 0));
-        }).observe({ type: "layout-shift", buffered: true }) || setTimeout(() => resolve(0), 300))"""
-    )
-    assert shift < 0.1, f"{shift} (Core Web Vitals: good is below 0.1)"
 
 
 @pytest.mark.parametrize(
@@ -334,8 +257,11 @@ def test_a_slow_tab_is_spared_and_the_other_misses_nothing(open_page):
         expect(page.locator("#rows tr")).to_have_count(300)
         expect(page.locator("#received")).to_have_text(re.compile(r"^[1-9],?\d{2,}$"), timeout=PATIENCE)
     slow.get_by_role("button", name="Make this tab slow").click()
-    expect(slow.locator("#spared")).to_have_text(re.compile(r"^[1-9]"), timeout=45_000)
+    expect(slow.locator("#spared")).to_have_text(re.compile(r"^[1-9]"), timeout=PATIENCE)
     assert number(fast, "#spared") == 0
+    # What it still has to read are some hundred KB, a few dozen rounds of prices at most, and not the megabytes that the system would hold.
+    rounds = "[...quotes.values()][0].number"
+    assert fast.evaluate(rounds) - slow.evaluate(rounds) < 60
     slow.get_by_role("button", name="Make this tab slow").click()
     # It is up to date again, and at once: there is no backlog of what nobody needs.
     expect(slow.locator("#spared")).to_have_text("0", timeout=PATIENCE)
@@ -345,13 +271,12 @@ def test_a_slow_tab_is_spared_and_the_other_misses_nothing(open_page):
 # 5: auction
 
 
-def test_bids_come_in_one_order_and_not_after_the_hammer(open_page):
+def test_bids_come_in_one_order(open_page):
     ann, ben = open_page("auction"), open_page("auction")
     for page, name in ((ann, "Ann"), (ben, HOSTILE)):
         page.locator("#name").fill(name)
-    # Not into the last second of a lot.
-    expect(ann.locator("#left")).to_have_text(re.compile(r"^([5-9]|[1-4]\d)\.\d$"), timeout=30_000)
-    title = ann.locator("#lot-number").text_content()
+    # Not into the last seconds of a lot.
+    expect(ann.locator("#left")).to_have_text(re.compile(r"^([89]|[1-4]\d)\.\d$"), timeout=30_000)
     ann.get_by_role("button", name="Bid 1 more").click()
     expect(ben.locator("#standing")).to_have_text("Ann has the highest bid.")
     expect(ann.locator("#standing")).to_have_text("You have the highest bid.")
@@ -363,6 +288,15 @@ def test_bids_come_in_one_order_and_not_after_the_hammer(open_page):
     ben.get_by_role("button", name="10 more").click()
     refused(ben, "The highest bid is yours already.")
     assert ann.locator("#bids").inner_text() == ben.locator("#bids").inner_text()
+
+
+@pytest.mark.whole
+def test_after_the_hammer_no_bid_is_taken(open_page):
+    """As long as a lot lasts."""
+    ann, ben = open_page("auction"), open_page("auction")
+    expect(ann.locator("#left")).to_have_text(re.compile(r"^([89]|[1-4]\d)\.\d$"), timeout=30_000)
+    title = ann.locator("#lot-number").text_content()
+    ann.get_by_role("button", name="Bid 1 more").click()
     expect(ben.locator("#standing")).to_contain_text("Sold to", timeout=50_000)
     assert ann.locator("#lot-number").text_content() == title
     ann.get_by_role("button", name="Bid 1 more").click()

@@ -60,6 +60,7 @@ struct Lot {
     ]
     let number: Int
     let endsAt: ContinuousClock.Instant
+    /// The latest hundred; whoever makes up new users may bid as often as they like.
     private(set) var bids: [Auction.Bid] = []
 
     init(number: Int, endsAt: ContinuousClock.Instant) {
@@ -70,7 +71,7 @@ struct Lot {
     mutating func bid(
         _ amount: Int, on lot: Int, by bidder: (id: String, name: String), at now: ContinuousClock.Instant
     ) throws(Refusal) -> Auction.Bid {
-        guard lot == number else { throw Refusal("Too late: lot \(lot) is sold.") }
+        guard lot == number else { throw Refusal(lot < number ? "Too late: lot \(lot) is sold." : "There is no lot \(lot) yet.") }
         guard now < endsAt else {
             throw Refusal("Too late: the hammer fell \(Int(((now - endsAt) / .milliseconds(1)).rounded(.up))) ms before your bid.")
         }
@@ -78,8 +79,8 @@ struct Lot {
         guard amount > highest else { throw Refusal("Too low: the highest bid is \(highest).") }
         guard amount <= highest + 1000 else { throw Refusal("Too high: at most 1,000 over the highest bid, which is \(highest).") }
         guard bids.last?.user != bidder.id else { throw Refusal("The highest bid is yours already.") }
-        let bid = Auction.Bid(number: bids.count + 1, user: bidder.id, name: bidder.name, amount: amount)
-        bids.append(bid)
+        let bid = Auction.Bid(number: (bids.last?.number ?? 0) + 1, user: bidder.id, name: bidder.name, amount: amount)
+        bids = bids.suffix(99) + [bid]
         return bid
     }
 

@@ -41,7 +41,7 @@ final class Compare: Exhibit {
                 return try socket.close(code: .policyViolation, reason: "no such comparison, or too many of its connections")
             }
             try socket.subscribe("compare/\(socket.run)")
-            for try await _ in socket {}
+            for try await _ in socket { return try socket.close(code: .policyViolation, reason: "only the server speaks here") }
         }
         server.webSocket("/compare/{run}/control") { [self, weak server] socket in
             if let server { try await control(socket, server) }
@@ -59,18 +59,22 @@ final class Compare: Exhibit {
             guard request.head.method == .get else { return .text("Only GET is understood here.\n", status: .methodNotAllowed) }
             let name = request.parameters["run"] ?? ""
             guard let run = run(name) else { return .text("There is no such comparison, or it has ended.\n", status: .notFound) }
-            guard polls.allows(name, at: .now), let traffic = request.traffic, run.begin(method, .request(traffic)) else {
+            guard allows(name), let traffic = request.traffic, run.begin(method, .request(traffic)) else {
                 return .text("Too many requests.\n", status: .tooManyRequests)
             }
             return await body(run, request)
         }
     }
 
+    /// Whether a comparison may ask for one thing more.
+    func allows(_ name: String) -> Bool { polls.allows(name, at: .now) }
+
     func run(_ name: String) -> CompareRun? { runs.withLock { $0[name] } }
 
     /// A comparison lasts as long as this connection of its page.
     private func control(_ socket: WebSocket, _ server: WebSocketServer) async throws {
         let name = socket.run
+        guard name.utf8.count <= 64 else { return try socket.close(code: .policyViolation, reason: "a name has 64 bytes at most") }
         let run = CompareRun { json in server.publish(.text(json), to: "compare/\(name)") }
         let isTaken = runs.withLock { runs in
             guard runs[name] == nil, runs.count < 100 else { return true }

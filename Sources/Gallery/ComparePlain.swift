@@ -36,12 +36,15 @@ struct ComparePlain {
             guard compare.run(socket.run)?.begin(method, .socket(socket)) == true else {
                 return try socket.close(code: .policyViolation, reason: "no such comparison, or too many of its connections")
             }
-            for try await _ in socket { try await socket.send(answer) }
+            for try await _ in socket {
+                guard compare.allows(socket.run) else { return try socket.close(code: .policyViolation, reason: "too fast") }
+                try await socket.send(answer)
+            }
         }
     }
 }
 
 extension WebSocket {
     /// Whose comparison it belongs to.
-    var run: String { parameters["run"] ?? "" }
+    var run: String { (parameters["run"] ?? "").cut(to: 64) }
 }

@@ -25,7 +25,9 @@ enum CompareWire {
                 guard limits.allows(socket.run, at: .now) else { return try socket.close(code: .policyViolation, reason: "too fast") }
                 switch try? message.decoded(as: Request.self, atMost: 1024) {
                 case .ping: Task { try? await socket.ping() }
-                case .close(let code, let reason): try? socket.close(code: CloseCode(rawValue: code), reason: reason)
+                case .close(let code, let reason):
+                    // A code that may not be sent (RFC 6455 §7.4), or a reason that is too long.
+                    do { try socket.close(code: CloseCode(rawValue: code), reason: reason) } catch { try await socket.send("\(error)") }
                 // Anything else comes back as it is.
                 case .say, nil: try await socket.send(message)
                 }

@@ -36,6 +36,8 @@ extension Message {
         guard let text else { throw Refusal("A binary message is not understood here; send JSON as text.") }
         do {
             return try JSONDecoder().decode(type, from: Data(text.utf8))
+        } catch let refusal as Refusal {
+            throw refusal
         } catch {
             throw Refusal("Not understood: this is not the JSON of a request that there is.")
         }
@@ -44,7 +46,7 @@ extension Message {
 
 extension WebSocket {
     /// Who speaks, by the `{user}` of the route; a page makes up an id for each tab.
-    var user: String { String((parameters["user"] ?? "").prefix(64)) }
+    var user: String { (parameters["user"] ?? "").cut(to: 64) }
 
     /// Hands each message to a closure, as a value, until the connection ends. What is too large, of the wrong shape or too fast is answered,
     /// and so is what the closure refuses; who goes on too fast for long is cut off.
@@ -77,12 +79,19 @@ extension WebSocket {
 extension String {
     /// What a user typed, without spaces around it.
     ///
-    /// - Throws: `Refusal` if nothing is left, or too much.
+    /// - Throws: `Refusal` if nothing is left that can be seen, or too much.
     func checked(_ what: String, _ lengths: ClosedRange<Int>) throws(Refusal) -> String {
         let text = String(drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace }.reversed())
         guard lengths.contains(text.unicodeScalars.count) else {
             throw Refusal("\(what) must have \(lengths.lowerBound) to \(lengths.upperBound) characters.")
         }
+        let unseen: [Unicode.GeneralCategory] = [.control, .format, .spaceSeparator]
+        guard text.isEmpty || text.unicodeScalars.contains(where: { !unseen.contains($0.properties.generalCategory) }) else {
+            throw Refusal("\(what) must have something to be seen.")
+        }
         return text
     }
+
+    /// Its beginning: so many Unicode scalars, as what a reader takes for one character may be any number of them.
+    func cut(to length: Int) -> String { String(unicodeScalars.prefix(length)) }
 }

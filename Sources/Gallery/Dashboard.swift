@@ -20,9 +20,12 @@ final class Dashboard: Exhibit {
     }
 
     private let samples = Mutex<[Sample]>([])
+    private let audience = Audience()
 
     func mount(on server: WebSocketServer) {
         server.webSocket("/dashboard/live") { [self] socket in
+            audience.enter()
+            defer { audience.leave() }
             try samples.withLock { samples in
                 // A tab that sleeps gets what is true when it wakes up, and not all that was true meanwhile.
                 try socket.subscribe("dashboard", whenSlow: .latest)
@@ -44,7 +47,8 @@ final class Dashboard: Exhibit {
             last = now
             samples.withLock { samples in
                 samples = samples.suffix(119) + [sample]
-                server.publish(.json(Event.sample(sample: sample)), to: "dashboard")
+                // The last minute is kept for whoever comes; it is told to whoever is there.
+                if !audience.isEmpty { server.publish(.json(Event.sample(sample: sample)), to: "dashboard") }
             }
         }
     }

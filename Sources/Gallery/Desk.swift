@@ -5,7 +5,7 @@ import Synchronization
 
 /// All cases and agents; any thread may ask.
 final class Desk: Sendable {
-    static let maxCases = 200
+    static let maxCases = 200, maxAgents = 50
     private let state = Mutex(State())
 
     /// For the agents: who waits, in turn, without what is said.
@@ -26,7 +26,14 @@ final class Desk: Sendable {
         state.withLock { state in state.queue.enumerated().compactMap { index, number in state.customers[number].map { ($0, index + 1) } } }
     }
 
-    func arrive(_ id: String, _ name: String) { state.withLock { $0.agents.append(Agent(id: id, name: name)) } }
+    /// False if there are too many agents already: each is told of all cases.
+    @discardableResult func arrive(_ id: String, _ name: String) -> Bool {
+        state.withLock { state in
+            guard state.agents.count < Self.maxAgents else { return false }
+            state.agents.append(Agent(id: id, name: name))
+            return true
+        }
+    }
 
     func ask(_ id: String, _ name: String, _ text: String) throws(SocketIOError) -> Case {
         try state.withLock { state throws(SocketIOError) in
@@ -50,8 +57,9 @@ final class Desk: Sendable {
             guard var current = state.cases[number], current.agent == id || state.customers[number] == id else {
                 throw SocketIOError("Case \(number) is not yours, or done.")
             }
+            let key = key.cut(to: 80)
             guard state.keys[number]?.contains(key) != true else { return nil }
-            state.keys[number] = (state.keys[number] ?? []).suffix(49) + [String(key.prefix(40))]
+            state.keys[number] = (state.keys[number] ?? []).suffix(49) + [key]
             let line = Line(number: (current.lines.last?.number ?? -1) + 1, role: who.role, name: who.name, text: text)
             current.lines = current.lines.suffix(99) + [line]
             state.cases[number] = current
@@ -87,17 +95,6 @@ final class Desk: Sendable {
         }
     }
 
-    /// Somebody has left for good: a customer's case is done, an agent's go back to the queue.
-    func leave(_ id: String) -> Case? {
-        state.withLock { state in
-            state.agents.removeAll { $0.id == id }
-            for number in state.cases.values.filter({ $0.agent == id }).map(\.number).sorted(by: >) {
-                state.cases[number]?.agent = nil
-                state.cases[number]?.agentName = nil
-                state.queue.insert(number, at: 0)
-            }
-            guard let number = state.customers.first(where: { $0.value == id })?.key, let done = state.cases[number] else { return nil }
-            return state.end(number, done)
-        }
-    }
+    /// Somebody has left for good: a customer's case is done, an agent's go back to the queue. Gives those that changed.
+    func leave(_ id: String) -> [Case] { state.withLock { $0.leave(id) } }
 }

@@ -17,6 +17,19 @@ extension Desk {
         var cases: [Int: Case] = [:], customers: [Int: String] = [:], keys: [Int: [String]] = [:]
         var queue: [Int] = [], agents: [Agent] = [], last = 0
 
+        mutating func leave(_ id: String) -> [Case] {
+            agents.removeAll { $0.id == id }
+            var changed: [Case] = []
+            for var waiting in cases.values.filter({ $0.agent == id }).sorted(by: { $0.number > $1.number }) {
+                (waiting.agent, waiting.agentName) = (nil, nil)
+                cases[waiting.number] = waiting
+                queue.insert(waiting.number, at: 0)
+                changed.append(waiting)
+            }
+            if let number = customers.first(where: { $0.value == id })?.key, let done = cases[number] { changed.append(end(number, done)) }
+            return changed
+        }
+
         mutating func end(_ number: Int, _ done: Case) -> Case {
             var done = done
             done.isDone = true

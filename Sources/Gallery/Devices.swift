@@ -21,9 +21,12 @@ final class Devices: Exhibit {
 
     private let devices = Mutex(Devices.simulated)
     private let limits = RateLimits(perSecond: 20, burst: 40)
+    private let audience = Audience()
 
     func mount(on server: WebSocketServer) {
         server.webSocket("/devices/{user}") { [self] socket in
+            audience.enter()
+            defer { audience.leave() }
             let own = "tabs/\(socket.user)/slider"
             var watched: TopicPattern?
             try socket.subscribe("commands/\(own)")
@@ -43,10 +46,10 @@ final class Devices: Exhibit {
                         try await socket.send(.json(Event.reading(reading: reading)))
                     }
                 case .turn(let device, let isOn):
+                    guard device.hasPrefix("tabs/") || turn(device, isOn, socket) else { throw Refusal("There is no such device.") }
                     socket.publish(.json(Event.turned(device: device, isOn: isOn)), to: "commands/\(device)", includingSelf: true)
-                    guard let reading = turn(device, isOn) else { return }
-                    socket.publish(.json(Event.reading(reading: reading)), to: "devices/\(device)", includingSelf: true)
                 case .report(let value, let isOn):
+                    guard (0...100).contains(value) else { throw Refusal("A tab's value is 0 to 100.") }
                     let reading = Reading(device: own, value: value, unit: "%", isOn: isOn)
                     socket.publish(.json(Event.reading(reading: reading)), to: "devices/\(own)", includingSelf: true)
                 }
@@ -54,24 +57,26 @@ final class Devices: Exhibit {
         }
     }
 
-    private func turn(_ device: String, _ isOn: Bool) -> Reading? {
+    /// Told under the lock: no reading of before comes after. False for a device that there is not.
+    private func turn(_ device: String, _ isOn: Bool, _ socket: WebSocket) -> Bool {
         devices.withLock { devices in
-            guard let index = devices.firstIndex(where: { $0.device == device }) else { return nil }
+            guard let index = devices.firstIndex(where: { $0.device == device }) else { return false }
             devices[index].isOn = isOn
-            return devices[index]
+            socket.publish(.json(Event.reading(reading: devices[index])), to: "devices/\(device)", includingSelf: true)
+            return true
         }
     }
 
     /// The simulated ones report about once a second, those that are on.
     func run(on server: WebSocketServer) async {
-        while (try? await Task.sleep(for: .milliseconds(50))) != nil {
-            let reading = devices.withLock { devices -> Reading? in
+        while await audience.sleep(until: .now + .milliseconds(50)) {
+            devices.withLock { devices in
                 let index = devices.indices.randomElement() ?? 0
-                guard devices[index].isOn else { return nil }
-                devices[index].value += Double.random(in: -0.5...0.5)
-                return devices[index]
+                guard devices[index].isOn else { return }
+                // About where it began, however long this runs.
+                devices[index].value += Double.random(in: -0.5...0.5) + (Self.simulated[index].value - devices[index].value) / 50
+                server.publish(.json(Event.reading(reading: devices[index])), to: "devices/\(devices[index].device)")
             }
-            if let reading { server.publish(.json(Event.reading(reading: reading)), to: "devices/\(reading.device)") }
         }
     }
 

@@ -15,11 +15,16 @@ final class Game: Exhibit {
     private let world = Mutex(World())
     /// An input is a step: whoever sends more of them would be faster than the others. A clock may run a tenth fast.
     private let limits = RateLimits(perSecond: 33, burst: 20)
+    private let audience = Audience()
 
     func mount(on server: WebSocketServer) {
         server.webSocket("/game/{user}") { [self] socket in
             var id: UInt16?
-            defer { leave(id, socket) }
+            audience.enter()
+            defer {
+                leave(id, socket)
+                audience.leave()
+            }
             // Only the latest matters, of where all are and of who they are.
             try socket.subscribe("game/state", whenSlow: .latest)
             try socket.subscribe("game/players", whenSlow: .latest)
@@ -71,9 +76,8 @@ final class Game: Exhibit {
     /// The tick. What is said of it is compressed never: it is worth less than the time that takes.
     func run(on server: WebSocketServer) async {
         var next = ContinuousClock.now
-        while (try? await Task.sleep(until: next)) != nil {
+        while await audience.sleep(until: next) {
             next = max(next + .nanoseconds(1_000_000_000 / 30), .now - .milliseconds(100))
-            guard await server.subscriberCount(of: "game/state") > 0 else { continue }
             let snapshot = world.withLock { world in
                 world.advance()
                 return world.snapshot

@@ -87,7 +87,7 @@ final class LiveStream: Exhibit {
     }
 
     func run(on server: WebSocketServer) async {
-        var shown: Int?
+        var shown = 0
         while (try? await Task.sleep(for: .milliseconds(500))) != nil {
             let count = server.members(of: "live").count
             if count != shown { server.publish(.json(Event.viewers(count: count)), to: "live/viewers") }

@@ -1,11 +1,5 @@
 // What this process uses: its CPU time (clock_gettime(2)) and memory (proc_pid_statm(5)).
 
-#if canImport(FoundationEssentials)
-import FoundationEssentials
-#else
-import Foundation
-#endif
-
 #if canImport(Darwin)
 import Darwin
 #elseif canImport(Musl)
@@ -25,8 +19,11 @@ enum ProcessFigures {
 
     /// Its resident memory; 0 where the system does not say.
     static var residentBytes: Int {
-        guard let text = FileManager.default.contents(atPath: "/proc/self/statm") else { return 0 }
-        let fields = String(decoding: text, as: UTF8.self).split(separator: " ")
+        let file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return 0 }
+        defer { close(file) }
+        let text = String(unsafeUninitializedCapacity: 256) { max(0, read(file, $0.baseAddress, $0.count)) }
+        let fields = text.split(separator: " ")
         return fields.count > 1 ? (Int(fields[1]) ?? 0) * max(1, sysconf(Int32(_SC_PAGESIZE))) : 0
     }
 }

@@ -43,7 +43,7 @@ final class RateLimits: Sendable {
 
     let perSecond: Double
     private let burst: Double
-    private let users = Mutex<[String: RateLimit]>([:])
+    private let users = Mutex<(limits: [String: RateLimit], sweptAt: ContinuousClock.Instant?)>(([:], nil))
 
     init(perSecond: Double, burst: Double) {
         self.perSecond = perSecond
@@ -53,14 +53,18 @@ final class RateLimits: Sendable {
     /// Takes one of what a user has left; false if nothing is.
     func allows(_ user: String, at now: ContinuousClock.Instant) -> Bool {
         users.withLock { users in
-            if users[user] == nil, users.count >= Self.maxUsers {
-                users = users.compactMapValues { limit in
-                    var limit = limit
-                    return limit.isFull(at: now) ? nil : limit
+            if users.limits[user] == nil, users.limits.count >= Self.maxUsers {
+                // A look at everyone, once a second at most.
+                if users.sweptAt.map({ now - $0 >= .seconds(1) }) ?? true {
+                    users.sweptAt = now
+                    users.limits = users.limits.compactMapValues { limit in
+                        var limit = limit
+                        return limit.isFull(at: now) ? nil : limit
+                    }
                 }
-                guard users.count < Self.maxUsers else { return false }
+                guard users.limits.count < Self.maxUsers else { return false }
             }
-            return users[user, default: RateLimit(perSecond: perSecond, burst: burst)].allows(at: now)
+            return users.limits[user, default: RateLimit(perSecond: perSecond, burst: burst)].allows(at: now)
         }
     }
 }

@@ -24,8 +24,15 @@ final class SharedDocument: Exhibit {
         let id = String(UInt64.random(in: .min ... .max), radix: 36)
         var text = Array("Everyone may write here, all at once.\n\nOpen a second tab, and write in both.\n".unicodeScalars)
         var revision = 0
-        /// The last edits, for those whose edit was made before they knew of them.
+        /// The last edits, for those whose edit was made before they knew of them: 500, or fewer if they have many steps, as each edit that
+        /// comes late is transformed by all of them.
         var log: [Edited] = []
+
+        mutating func note(_ edited: Edited) {
+            log = log.suffix(499) + [edited]
+            var steps = log.reduce(0) { $0 + $1.edit.steps.count }
+            while steps > 5000, log.count > 1 { steps -= log.removeFirst().edit.steps.count }
+        }
     }
 
     private let state = Mutex(State())
@@ -81,7 +88,7 @@ final class SharedDocument: Exhibit {
         guard !text.contains("\r") else { throw Refusal("Lines end with a line feed alone here.") }
         state.text = text
         state.revision += 1
-        state.log = state.log.suffix(499) + [Edited(user: socket.user, edit: current)]
+        state.note(Edited(user: socket.user, edit: current))
         let event = Event.edited(revision: state.revision, user: socket.user, edit: current)
         socket.publish(.json(event), to: "document", includingSelf: true)
     }

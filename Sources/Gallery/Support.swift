@@ -8,6 +8,7 @@ final class Support: Exhibit {
     struct Auth: Decodable { var role: String, name: String }
     struct Person: Codable { var role: String, name: String }
 
+    private static let events = ["ask", "say", "take", "hand over", "finish"]
     private let io: SocketIOServer
     private let desk = Desk()
     private let limits = RateLimits(perSecond: 5, burst: 15)
@@ -33,39 +34,32 @@ final class Support: Exhibit {
         let id = socket.id, isAgent = person.role == "agent"
         // One who comes back is in the rooms of before, and has been sent what was said there.
         if isAgent, !socket.isRecovered {
+            guard desk.arrive(id, person.name) else {
+                socket.emit("refused", "\(Desk.maxAgents) agents are here already; try again later.")
+                return socket.disconnect()
+            }
             socket.join("agents")
-            desk.arrive(id, person.name)
-            tell(nil)
+            tell([])
         }
         // With the first event, a client has a place in the stream of events to come back to.
         socket.emit("welcome", id)
-        let limited: @Sendable () throws -> Void = { [limits] in
+        socket.use { [limits] event in
             guard limits.allows(id, at: .now) else { throw SocketIOError("Too fast: 5 requests a second are taken.") }
+            guard Self.events.contains(event.name) else { throw SocketIOError("There is no event of this name.") }
         }
         socket.on("ask") { [self] (text: String) -> Desk.Case in
-            try limited()
             let opened = try desk.ask(id, person.name, try Self.checked(text, "A question", 1...500))
             socket.join(opened.room)
-            tell(opened)
+            tell([opened])
             return opened
         }
         socket.on("say") { [self] (number: Int, text: String, key: String) in
-            try limited()
             guard let line = try desk.say(try Self.checked(text, "A message", 1...500), key, person, id, number) else { return }
             io.main.to(Desk.room(number)).emit("said", number, line)
         }
-        socket.on("take") { [self] (number: Int) in
-            try limited()
-            try assign(number, to: id, by: id)
-        }
-        socket.on("hand over") { [self] (number: Int, other: String) in
-            try limited()
-            try assign(number, to: other.isEmpty ? nil : other, by: id)
-        }
-        socket.on("finish") { [self] (number: Int) in
-            try limited()
-            tell(try desk.finish(number, by: id))
-        }
+        socket.on("take") { [self] (number: Int) in try assign(number, to: id, by: id) }
+        socket.on("hand over") { [self] (number: Int, other: String) in try assign(number, to: other.isEmpty ? nil : other, by: id) }
+        socket.on("finish") { [self] (number: Int) in tell([try desk.finish(number, by: id)]) }
         socket.onError { [weak socket] error in socket?.emit("refused", "\(error)") }
         // For a moment the line may be lost, and the session goes on; who leaves says so.
         socket.onDisconnect { [self] reason in if reason == .clientNamespaceDisconnect { tell(desk.leave(id)) } }
@@ -77,12 +71,12 @@ final class Support: Exhibit {
         let (former, now) = try desk.assign(number, to: agent, by: id)
         if let former { io.main.in(former).socketsLeave([now.room]) }
         if let agent { io.main.in(agent).socketsJoin([now.room]) }
-        tell(now)
+        tell([now])
     }
 
     /// Has everyone at the desk know how things are, and those of a case what has become of it.
-    private func tell(_ changed: Desk.Case?) {
-        if let changed {
+    private func tell(_ changed: [Desk.Case]) {
+        for changed in changed {
             io.main.to(changed.room).emit("case", changed)
             if changed.isDone { io.main.in(changed.room).socketsLeave([changed.room]) }
         }

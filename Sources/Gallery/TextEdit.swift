@@ -97,8 +97,9 @@ extension TextEdit.Step: Codable {
 extension TextEdit {
     init(from decoder: any Decoder) throws {
         self.init()
-        for step in try [Step](from: decoder) { append(step) }
+        let steps = try [Step](from: decoder)
         guard steps.count <= Self.maxSteps else { throw Refusal("An edit has \(Self.maxSteps) steps at most.") }
+        for step in steps { append(step) }
     }
     func encode(to encoder: any Encoder) throws { try steps.encode(to: encoder) }
 }

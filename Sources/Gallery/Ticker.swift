@@ -19,9 +19,12 @@ final class Ticker: Exhibit {
 
     private let quotes = Mutex(Ticker.instruments(300))
     private let limits = RateLimits(perSecond: 1, burst: 5)
+    private let audience = Audience()
 
     func mount(on server: WebSocketServer) {
         server.webSocket("/ticker/{user}") { [self] socket in
+            audience.enter()
+            defer { audience.leave() }
             // Of what waits for a slow reader, a later message takes the place of an earlier one with the same key.
             try socket.subscribe("ticker", whenSlow: .latest)
             try await socket.send(.json(Event.all(quotes: quotes.withLock { $0 })))
@@ -33,8 +36,7 @@ final class Ticker: Exhibit {
 
     func run(on server: WebSocketServer) async {
         var generator = SystemRandomNumberGenerator()
-        while (try? await Task.sleep(for: .milliseconds(100))) != nil {
-            guard await server.subscriberCount(of: "ticker") > 0 else { continue }
+        while await audience.sleep(until: .now + .milliseconds(100)) {
             let now = ContinuousClock.now
             let changed = quotes.withLock { quotes in
                 for index in quotes.indices { quotes[index].move(by: Double.random(in: -1...1, using: &generator)) }

@@ -49,14 +49,21 @@ import WebSockets
             of: &lot,
             to: [
                 (1, 7, "Ann", .nanoseconds(9_999_999_999)), (2, 7, "Ben", .seconds(10)), (2, 7, "Ben", .milliseconds(12_500)),
-                (2, 6, "Ben", .zero),
+                (2, 6, "Ben", .zero), (2, 8, "Ben", .zero),
             ])
         #expect(
             answers == [
                 nil, "Too late: the hammer fell 0 ms before your bid.", "Too late: the hammer fell 2500 ms before your bid.",
-                "Too late: lot 6 is sold.",
+                "Too late: lot 6 is sold.", "There is no lot 8 yet.",
             ])
         #expect(lot.bids.count == 1)
+    }
+
+    @Test func onlyTheLatestBidsAreKept() {
+        var lot = lot
+        let answers = answers(of: &lot, to: (1...1000).map { ($0, 7, "user \($0)", .zero) })
+        #expect(answers.allSatisfy { $0 == nil })
+        #expect(lot.bids.map(\.number) == Array(901...1000))
     }
 
     /// Whatever is bid, what was taken rises, and nobody outbids themselves.

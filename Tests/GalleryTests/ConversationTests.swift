@@ -42,8 +42,18 @@ import WebSockets
             let error = #expect(throws: Refusal.self) { try bad.checked("A name", 1...3) }
             #expect(error?.reason == "A name must have 1 to 3 characters.")
         }
+        for unseen in ["\u{200B}", "\u{2067}\u{2069}", "\u{7}"] {
+            let error = #expect(throws: Refusal.self) { try unseen.checked("A name", 1...3) }
+            #expect(error?.reason == "A name must have something to be seen.")
+        }
         // One character to the eye may be many; what is counted is what is stored.
         #expect(throws: Refusal.self) { try "e\u{301}\u{301}\u{301}".checked("A name", 1...3) }
+    }
+
+    @Test func anIDIsCutByWhatItHolds() {
+        let long = "e" + String(repeating: "\u{301}", count: 9000)
+        #expect(long.count == 1)
+        #expect(long.cut(to: 64).utf8.count == 1 + 63 * 2)
     }
 
     @Test func tellsWhoIsTooFastAndCutsOffWhoGoesOn() async throws {

@@ -73,17 +73,24 @@ import Testing
         let desk = try opened()
         _ = try desk.assign(1, to: "g", by: "g")
         _ = try desk.assign(2, to: "g", by: "g")
-        #expect(desk.leave("g") == nil)
+        let changed = desk.leave("g")
+        #expect(changed.map(\.number) == [2, 1] && changed.allSatisfy { $0.agent == nil && !$0.isDone }, "their customers are to know")
         #expect(desk.overview.waiting.map(\.number) == [1, 2], "in their old order")
         #expect(desk.overview.agents.map(\.name) == ["Hal"])
-        #expect(desk.leave("a")?.isDone == true)
+        #expect(desk.leave("a").map(\.isDone) == [true])
         #expect(desk.overview.waiting.map(\.number) == [2])
-        #expect(desk.leave("nobody") == nil)
+        #expect(desk.leave("nobody") == [])
     }
 
     @Test func theDeskIsBounded() throws {
         let desk = Desk()
         for number in 0..<Desk.maxCases { _ = try desk.ask("\(number)", "A", "?") }
         refused("200 cases are open already; try again later.") { _ = try desk.ask("one more", "A", "?") }
+        for number in 0..<Desk.maxAgents { #expect(desk.arrive("agent \(number)", "G")) }
+        #expect(!desk.arrive("one more", "G"))
+        // Long keys are told apart by their beginning, and not kept whole.
+        let key = String(repeating: "k", count: 5000)
+        #expect(try desk.say("once", key, ann, "0", 1) != nil)
+        #expect(try desk.say("once", key, ann, "0", 1) == nil)
     }
 }

@@ -21,6 +21,13 @@ import WebSockets
                     try await socket.send("{\"watch\":{\"pattern\":\"\(pattern)\"}}")
                     try await #expect(next("refused", from: socket).contains(reason))
                 }
+                for (request, reason) in [
+                    ("{\"turn\":{\"device\":\"north/cellar/humidity\",\"isOn\":true}}", "There is no such device."),
+                    ("{\"report\":{\"value\":1e300,\"isOn\":true}}", "0 to 100"),
+                ] {
+                    try await socket.send(request)
+                    try await #expect(next("refused", from: socket).contains(reason))
+                }
             }
         }
     }

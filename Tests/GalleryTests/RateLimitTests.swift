@@ -56,6 +56,7 @@ import Testing
         let limits = RateLimits(perSecond: 1, burst: 1)
         for number in 0..<RateLimits.maxUsers { #expect(limits.allows("user \(number)", at: start)) }
         #expect(!limits.allows("one more", at: start))
+        #expect(!limits.allows("one more", at: start + .milliseconds(999)))
         // A second later, all the others could begin anew.
         #expect(limits.allows("one more", at: start + .seconds(1)))
         #expect(!limits.allows("one more", at: start + .seconds(1)))

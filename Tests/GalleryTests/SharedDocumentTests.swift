@@ -1,5 +1,6 @@
 // Who is told what of a shared document.
 
+import Foundation
 import TestSupport
 import Testing
 import WebSockets
@@ -77,13 +78,27 @@ import WebSockets
                     (edit(0, "\(Self.length - 1)"), "cover the whole text"),
                     (edit(0, "\(Self.length),\"\\r\\n\""), "line feed alone"),
                     (edit(0, "\(Self.length),\"\(String(repeating: "a", count: 20_000))\""), "20000 characters at most"),
-                    (edit(0, "0"), "Not understood"),
+                    (edit(0, "0"), "A step has 1 to 20000 characters."),
+                    (edit(0, "\"a\""), "cover the whole text"),
+                    (edit(0, (0..<501).map { _ in "1" }.joined(separator: ",")), "500 steps at most"),
                 ] {
                     try await ann.send(request)
                     #expect(try await next("refused", from: ann).contains(reason))
                 }
             }
         }
+    }
+
+    @Test func whatLateEditsAreTransformedByIsBounded() throws {
+        var small = SharedDocument.State(), large = small
+        let steps = try JSONDecoder().decode(TextEdit.self, from: Data("[\((0..<200).map { _ in "1,-1" }.joined(separator: ","))]".utf8))
+        #expect(steps.steps.count == 400)
+        for _ in 0..<1000 {
+            small.note(SharedDocument.Edited(user: "a", edit: TextEdit()))
+            large.note(SharedDocument.Edited(user: "a", edit: steps))
+        }
+        #expect(small.log.count == 500)
+        #expect(large.log.count == 12)
     }
 
     @Test func caretsAreForTheOthersAndGoWithThem() async throws {

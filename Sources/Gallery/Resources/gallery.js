@@ -33,7 +33,7 @@ function me() {
 function connect(path, handlers) {
     const isShown = !connect.links++;
     const url = () => location.origin.replace(/^http/, "ws") + (typeof path === "function" ? path() : path);
-    let socket, timer, attempt = 0;
+    let socket, timer, attempt = 0, openedAt = 0;
     const show = (state, text) => {
         if (isShown && $("link")) { $("link").dataset.state = state; $("link").textContent = text; }
         handlers.state?.(state);
@@ -43,7 +43,7 @@ function connect(path, handlers) {
         show("connecting", "Connecting…");
         const mine = socket = new WebSocket(url());
         mine.binaryType = "arraybuffer";
-        mine.onopen = () => { attempt = 0; show("open", "Connected"); handlers.opened?.(); };
+        mine.onopen = () => { openedAt = performance.now(); show("open", "Connected"); handlers.opened?.(); };
         mine.onmessage = ({ data }) => {
             if (typeof data !== "string") return handlers.binary?.(data);
             const event = JSON.parse(data), name = Object.keys(event)[0];
@@ -52,6 +52,9 @@ function connect(path, handlers) {
         };
         mine.onclose = ({ code, reason }) => {
             if (mine !== socket) return;
+            // Who is let in and sent away at once does not come back four times a second.
+            if (openedAt && performance.now() - openedAt > 5000) attempt = 0;
+            openedAt = 0;
             show("closed", `Lost (${code})`);
             if (reason) notify(`The server closed the connection: ${reason}`);
             handlers.closed?.(code, reason);
