@@ -80,7 +80,7 @@ extension EngineIOSession {
     private func nextStep() -> Step {
         state.withLock { state in
             if let socket = state.machine.socket {
-                _ = self.socket.storeIfNil(socket)
+                self.socket.storeIfNil(socket)
                 // The upgrade came while another thread was at it.
                 if !socket.isOnThread { return .handOver(socket) }
             }

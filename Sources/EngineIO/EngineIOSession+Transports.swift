@@ -16,7 +16,7 @@ extension EngineIOSession {
 
     /// Opens on a WebSocket.
     func open(_ socket: WebSocket) {
-        _ = self.socket.storeIfNil(socket)
+        self.socket.storeIfNil(socket)
         let packet = server.configuration.openPacket(sid: id, transport: .webSocket)
         run { $0.open(webSocket: socket, packet, at: $1) }
     }

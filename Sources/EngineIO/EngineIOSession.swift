@@ -39,7 +39,7 @@ public final class EngineIOSession: TimerWheelElement, @unchecked Sendable {
     let state: Mutex<State>
     var handler: (any EngineIOHandler)?
     /// The WebSocket, once it is the transport.
-    let socket = AtomicLazyReference<WebSocket>()
+    let socket = SetOnce<WebSocket>()
     /// When the last packet came by the short way.
     let heardDirectly = Atomic<UInt64>(0)
     package var timer = TimerWheelPlace.none

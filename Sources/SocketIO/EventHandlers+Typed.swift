@@ -5,7 +5,7 @@
 
 extension EventHandler {
     static func typed<each Argument: Decodable & SendableMetatype>(
-        _ body: @escaping @Sendable (SocketIOSocket, repeat each Argument) throws -> Void
+        _ body: @escaping @Sendable (Socket, repeat each Argument) throws -> Void
     ) -> Self {
         .sync { socket, event in
             let arguments = try event.decode(as: repeat (each Argument).self)
@@ -15,7 +15,7 @@ extension EventHandler {
     }
 
     static func typed<each Argument: Decodable & SendableMetatype, Result: Encodable & SendableMetatype>(
-        _ body: @escaping @Sendable (SocketIOSocket, repeat each Argument) throws -> Result
+        _ body: @escaping @Sendable (Socket, repeat each Argument) throws -> Result
     ) -> Self {
         .sync { socket, event in
             let arguments = try event.decode(as: repeat (each Argument).self)
@@ -25,7 +25,7 @@ extension EventHandler {
     }
 
     static func typedAsync<each Argument: Decodable & Sendable>(
-        _ body: @escaping @Sendable @concurrent (SocketIOSocket, repeat each Argument) async throws -> Void
+        _ body: @escaping @Sendable @concurrent (Socket, repeat each Argument) async throws -> Void
     ) -> Self {
         .async { socket, event in
             let arguments = try event.decode(as: repeat (each Argument).self)
@@ -35,7 +35,7 @@ extension EventHandler {
     }
 
     static func typedAsync<each Argument: Decodable & Sendable, Result: Encodable & Sendable>(
-        _ body: @escaping @Sendable @concurrent (SocketIOSocket, repeat each Argument) async throws -> Result
+        _ body: @escaping @Sendable @concurrent (Socket, repeat each Argument) async throws -> Result
     ) -> Self {
         .async { socket, event in
             let arguments = try event.decode(as: repeat (each Argument).self)

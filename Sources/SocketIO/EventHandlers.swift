@@ -1,20 +1,20 @@
 // Who handles which event: the closures that programs give to `on`, whatever their parameters, in one form.
 
-/// What handles an event.
-enum EventHandler: Sendable {
+/// What handles an event of a server's sockets, or of a client's.
+enum EventHandler<Socket: AnyObject & Sendable>: Sendable {
     /// Runs where the event arrives.
-    case sync(@Sendable (SocketIOSocket, SocketIOEvent) throws -> Void)
+    case sync(@Sendable (Socket, SocketIOEvent) throws -> Void)
     /// Runs in a task of the socket's.
-    case async(@Sendable (SocketIOSocket, SocketIOEvent) async throws -> Void)
+    case async(@Sendable (Socket, SocketIOEvent) async throws -> Void)
 }
 
 /// Handlers by the events' names, in the order in which they were added, those of every event first; programs have few, and most sockets the
 /// same.
-struct EventHandlers: Sendable {
+struct EventHandlers<Socket: AnyObject & Sendable>: Sendable {
     private struct Entry: Sendable {
         /// Nil for every event.
         let name: String?
-        let handler: EventHandler
+        let handler: EventHandler<Socket>
         let isOnce: Bool
     }
 
@@ -22,7 +22,7 @@ struct EventHandlers: Sendable {
 
     var isEmpty: Bool { entries.isEmpty }
 
-    mutating func add(_ name: String?, _ handler: EventHandler, once: Bool = false) {
+    mutating func add(_ name: String?, _ handler: EventHandler<Socket>, once: Bool = false) {
         // What sees every event sees it before the rest, whenever it was added.
         let place = name == nil ? entries.firstIndex { $0.name != nil } : nil
         entries.insert(Entry(name: name, handler: handler, isOnce: once), at: place ?? entries.endIndex)
@@ -52,10 +52,10 @@ struct EventHandlers: Sendable {
 
     /// Some handlers; most events have one, which costs no array.
     struct Matches {
-        private(set) var first: EventHandler?
-        private(set) var others: [EventHandler] = []
+        private(set) var first: EventHandler<Socket>?
+        private(set) var others: [EventHandler<Socket>] = []
 
-        mutating func append(_ handler: EventHandler) {
+        mutating func append(_ handler: EventHandler<Socket>) {
             if first == nil { first = handler } else { others.append(handler) }
         }
 

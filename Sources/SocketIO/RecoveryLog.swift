@@ -110,16 +110,3 @@ final class RecoveryLog: Sendable {
         (options.rooms.isEmpty || !options.rooms.isDisjoint(with: session.rooms)) && options.except.isDisjoint(with: session.rooms)
     }
 }
-
-extension SocketIOValue {
-    /// The memory that it takes, roughly.
-    fileprivate var roughSize: Int {
-        switch self {
-        case .null, .bool, .int, .double: 24
-        case .string(let text): 40 + text.utf8.count
-        case .binary(let bytes): 64 + bytes.readableBytes
-        case .array(let values): values.reduce(56) { $0 + $1.roughSize }
-        case .object(let object): object.reduce(56) { $0 + 40 + $1.key.utf8.count + $1.value.roughSize }
-        }
-    }
-}

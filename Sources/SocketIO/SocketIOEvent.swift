@@ -35,18 +35,32 @@ public struct SocketIOEvent: Sendable {
 
 /// Answers one event, once; from any thread.
 public final class SocketIOAcknowledgement: Sendable {
-    private let socket: SocketIOSocket
+    /// Whose event it answers; no protocol, which would be a call through a table.
+    private enum Path {
+        case toClient(SocketIOSocket)
+        case toServer(SocketIOClientSocket, epoch: Int)
+    }
+
+    private let path: Path
     private let id: Int
     private let isSent = Atomic<Bool>(false)
 
     init(_ socket: SocketIOSocket, id: Int) {
-        self.socket = socket
+        path = .toClient(socket)
+        self.id = id
+    }
+
+    init(_ socket: SocketIOClientSocket, id: Int, epoch: Int) {
+        path = .toServer(socket, epoch: epoch)
         self.id = id
     }
 
     /// Answers; nothing happens if there was an answer before, or the socket is gone.
     public func send(_ arguments: [SocketIOValue]) {
         guard !isSent.exchange(true, ordering: .relaxed) else { return }
-        socket.send(SocketIOPacket(namespace: socket.namespace.name, content: .ack(arguments, id: id)))
+        switch path {
+        case .toClient(let socket): socket.send(SocketIOPacket(namespace: socket.namespace.name, content: .ack(arguments, id: id)))
+        case .toServer(let socket, let epoch): socket.acknowledge(arguments, id: id, epoch: epoch)
+        }
     }
 }

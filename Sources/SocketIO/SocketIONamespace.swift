@@ -11,7 +11,7 @@ import Synchronization
 public final class SocketIONamespace: Sendable {
     private struct State {
         var sockets: [String: SocketIOSocket] = [:]
-        var handlers = EventHandlers()
+        var handlers = EventHandlers<SocketIOSocket>()
         var middlewares: [@Sendable (SocketIOSocket) async throws -> Void] = []
         var onConnection: [@Sendable (SocketIOSocket) -> Void] = []
         var onConnectionAsync: [@Sendable (SocketIOSocket) async -> Void] = []
@@ -156,9 +156,9 @@ public final class SocketIONamespace: Sendable {
 
     // MARK: Handlers
 
-    var handlers: EventHandlers { state.withLockedValue { $0.handlers } }
+    var handlers: EventHandlers<SocketIOSocket> { state.withLockedValue { $0.handlers } }
 
-    func add(_ event: String, _ handler: EventHandler) {
+    func add(_ event: String, _ handler: EventHandler<SocketIOSocket>) {
         if SocketIOPacket.isReserved(event) {
             server.configuration.logger.error("\"\(event)\" is reserved, and no client sends it: use onConnection and its like")
         }

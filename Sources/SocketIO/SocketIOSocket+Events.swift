@@ -11,7 +11,7 @@ import WebSockets
 extension SocketIOSocket {
     // MARK: Handlers
 
-    func add(_ event: String?, _ handler: EventHandler, once: Bool = false) {
+    func add(_ event: String?, _ handler: EventHandler<SocketIOSocket>, once: Bool = false) {
         if let event, SocketIOPacket.isReserved(event) {
             logger.error("\"\(event)\" is reserved, and no client sends it: use onDisconnect and its like instead of on(\"\(event)\")")
         }
@@ -50,7 +50,7 @@ extension SocketIOSocket {
     // MARK: Arriving
 
     private enum Plan {
-        case handle(EventHandlers.Matches)
+        case handle(EventHandlers<SocketIOSocket>.Matches)
         case start
         case wait
         case tooMuch
@@ -86,14 +86,16 @@ extension SocketIOSocket {
         }
     }
 
-    private static func matches(_ name: String, _ state: inout State, _ common: EventHandlers) -> EventHandlers.Matches {
-        var matches = EventHandlers.Matches()
+    private static func matches(
+        _ name: String, _ state: inout State, _ common: EventHandlers<SocketIOSocket>
+    ) -> EventHandlers<SocketIOSocket>.Matches {
+        var matches = EventHandlers<SocketIOSocket>.Matches()
         _ = common.collect(name, into: &matches)
         if !state.handlers.isEmpty, state.handlers.collect(name, into: &matches) { state.handlers.removeOnce(name) }
         return matches
     }
 
-    private func call(_ handler: EventHandler, _ event: SocketIOEvent) {
+    private func call(_ handler: EventHandler<SocketIOSocket>, _ event: SocketIOEvent) {
         guard case .sync(let body) = handler else { return }
         do { try body(self, event) } catch { failed(error, event) }
     }
@@ -131,7 +133,7 @@ extension SocketIOSocket {
         for handler in matches.others { await callInTask(handler, event) }
     }
 
-    private nonisolated(nonsending) func callInTask(_ handler: EventHandler, _ event: SocketIOEvent) async {
+    private nonisolated(nonsending) func callInTask(_ handler: EventHandler<SocketIOSocket>, _ event: SocketIOEvent) async {
         do {
             switch handler {
             case .sync(let body): try body(self, event)
@@ -182,7 +184,7 @@ extension SocketIOSocket {
     private func forget() {
         let forgotten = state.withLockedValue { state in
             let forgotten = (state.handlers, state.rare)
-            state.handlers = EventHandlers()
+            state.handlers = EventHandlers<SocketIOSocket>()
             state.rare = state.rare?.data.map { Rare(data: $0) }
             return forgotten
         }

@@ -16,7 +16,7 @@ public final class SocketIOSocket: Sendable {
 
     struct State {
         var phase = Phase.connecting
-        var handlers = EventHandlers()
+        var handlers = EventHandlers<SocketIOSocket>()
         /// What waits for the handlers, and whether a task is at it.
         var queue = EventQueue()
         /// What most sockets never have.

@@ -108,6 +108,19 @@ extension SocketIOValue {
     }
 }
 
+extension SocketIOValue {
+    /// The memory that it takes, roughly.
+    var roughSize: Int {
+        switch self {
+        case .null, .bool, .int, .double: 24
+        case .string(let text): 40 + text.utf8.count
+        case .binary(let bytes): 64 + bytes.readableBytes
+        case .array(let values): values.reduce(56) { $0 + $1.roughSize }
+        case .object(let object): object.reduce(56) { $0 + 40 + $1.key.utf8.count + $1.value.roughSize }
+        }
+    }
+}
+
 // MARK: Literals
 
 extension SocketIOValue: ExpressibleByNilLiteral {

@@ -11,6 +11,9 @@ struct Connect: AsyncParsableCommand {
             Messages that arrive are printed to stdout, one a line; what else happens is told on stderr. In a pipe, payloads are printed \
             as they are. On a terminal, control characters are escaped and binary messages dumped.
 
+            With --socketio, a line is an event: its name, then its arguments as JSON with commas between, such as: add 1, 2. Every event \
+            asks for an acknowledgement, and those that come are printed.
+
             Ctrl-D closes the connection. At the end of piped input, the connection is closed once the server has read all of it and fallen \
             silent, so that its answers are printed. Ctrl-C closes at once, and pressed again, quits.
 
@@ -18,8 +21,25 @@ struct Connect: AsyncParsableCommand {
             ended otherwise; 64 for wrong arguments.
             """)
 
-    @Argument(help: "Where to connect to: ws://… or wss://…")
+    @Argument(help: "Where to connect to: ws://… or wss://…; with --socketio also http://… or https://…")
     var url: String
+
+    @Flag(name: .customLong("socketio"), help: "Talk to a Socket.IO server: a line typed is an event sent.")
+    var isSocketIO = false
+
+    @Option(help: ArgumentHelp("With --socketio: the namespace.", valueName: "name"))
+    var namespace: String?
+
+    @Option(help: ArgumentHelp("With --socketio: what the server is told at each connect, an object.", valueName: "JSON"))
+    var auth: String?
+
+    @Option(
+        name: .customLong("transport"),
+        help: ArgumentHelp("With --socketio: polling or websocket; may be repeated, the first one first.", valueName: "name"))
+    var transports: [SocketIOTransportArgument] = []
+
+    @Option(help: ArgumentHelp("With --socketio: the path at which the server listens.", valueName: "path"))
+    var path = "/socket.io/"
 
     @OptionGroup var client: ClientOptions
 
@@ -40,6 +60,7 @@ struct Connect: AsyncParsableCommand {
         // A day is longer than anybody waits, and short enough for any clock.
         if let ping { guard ping > 0, ping <= 86_400 else { throw ValidationError("--ping needs seconds from above 0 to 86400") } }
         guard wait >= 0, wait <= 86_400 else { throw ValidationError("--wait needs seconds from 0 to 86400") }
+        try validateSocketIO()
     }
 
     func run() async throws {
@@ -47,6 +68,7 @@ struct Connect: AsyncParsableCommand {
         let console = Console()
         let interrupts = Interrupts(console)
         await interrupts.watch()
+        if isSocketIO { return try await talkSocketIO(console, interrupts) }
         do {
             let closure = try await converse(console, interrupts)
             await console.note(Report.line(closure))

@@ -22,7 +22,7 @@ struct HeaderArgument: ExpressibleByArgument, Equatable {
 
 extension Substring {
     /// Without the spaces and tabs at both ends, which is all that RFC 9110 §5.6.3 counts as optional white space.
-    fileprivate var trimmed: String {
+    var trimmed: String {
         let isBlank: (Character) -> Bool = { $0 == " " || $0 == "\t" }
         let head = drop(while: isBlank)
         guard let last = head.lastIndex(where: { !isBlank($0) }) else { return "" }

@@ -6,13 +6,16 @@ import WebSockets
 
 /// Turns the first interrupt into a close handshake, and the second into the end of the process.
 final class Interrupts: Sendable {
-    private let socket = Mutex<WebSocket?>(nil)
+    private let politely = Mutex<(@Sendable () -> Void)?>(nil)
     private let console: Console
 
     init(_ console: Console) { self.console = console }
 
     /// From now on, an interrupt closes this connection.
-    func close(_ socket: WebSocket) { self.socket.withLock { $0 = socket } }
+    func close(_ socket: WebSocket) { close { socket.close() } }
+
+    /// From now on, an interrupt does this.
+    func close(_ body: @escaping @Sendable () -> Void) { politely.withLock { $0 = body } }
 
     /// Watches for signals from now until the process ends. Where there is no connection to close yet, the first ends the process too.
     ///
@@ -25,8 +28,8 @@ final class Interrupts: Sendable {
 
     private func obey(_ signals: UnixSignalsSequence) async {
         for await signal in signals {
-            guard let socket = socket.withLock({ $0.take() }) else { quit(128 + signal.rawValue) }
-            socket.close()
+            guard let close = politely.withLock({ $0.take() }) else { quit(128 + signal.rawValue) }
+            close()
             await console.removePrompt()
             if console.isInteractive { await console.note("closing; Ctrl-C again quits at once") }
         }

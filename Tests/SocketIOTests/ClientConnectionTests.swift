@@ -83,7 +83,8 @@ import WebSockets
             $0.connectTimeout = .milliseconds(50)
             $0.engine.pingInterval = .milliseconds(100)
         } _: { bench in
-            let client = try await bench.join()
+            let client = try await bench.open(answersHeartbeats: false)
+            try await client.join()
             client.send("1")
             // Two heartbeats later it is still there.
             for _ in 0..<2 {

@@ -59,7 +59,11 @@ final class Gate: Sendable {
 final class TestClient {
     private struct Handler: WebSocketHandler {
         let feed: AsyncStream<String>.Continuation
+        let answersHeartbeats: Bool
+
         func received(_ message: Message, from socket: WebSocket) {
+            // Engine.IO's heartbeat, which a test on a busy machine may live to see.
+            if answersHeartbeats && message.text == "2" { return _ = socket.trySend(.text("3")) }
             feed.yield(message.text.map { String($0.dropFirst()) } ?? "\(Array(message.payload.readableBytesView))")
         }
         func closed(_ socket: WebSocket, _ closure: Closure) {
@@ -79,10 +83,10 @@ final class TestClient {
         self.messages = messages.makeAsyncIterator()
     }
 
-    static func open(port: Int) async throws -> TestClient {
+    static func open(port: Int, answersHeartbeats: Bool = true) async throws -> TestClient {
         let (messages, feed) = AsyncStream<String>.makeStream()
         let socket = try await WebSocketClient.connect("ws://127.0.0.1:\(port)/socket.io/?EIO=4&transport=websocket") { _ in
-            Handler(feed: feed)
+            Handler(feed: feed, answersHeartbeats: answersHeartbeats)
         }
         let client = TestClient(socket, messages)
         let opened = try #require(await client.next())
@@ -129,7 +133,10 @@ struct SocketIOBench: Sendable {
     let notes: Notes
     let log: LogRecorder
 
-    func open() async throws -> TestClient { try await TestClient.open(port: port) }
+    /// A client; one that does not answer heartbeats by itself gets them as empty packets.
+    func open(answersHeartbeats: Bool = true) async throws -> TestClient {
+        try await TestClient.open(port: port, answersHeartbeats: answersHeartbeats)
+    }
 
     /// A client that has joined.
     func join(_ namespace: String = "/", auth: String = "") async throws -> TestClient {
@@ -188,11 +195,11 @@ final class LogRecorder: Sendable {
     var lines: [String] { kept.withLockedValue { $0 } }
 }
 
-/// Runs a server on a free port while the body runs.
+/// Runs a server on a port, a free one if it is 0, while the body runs.
 ///
 /// Besides what `prepare` adds, its main namespace answers `echo` with the arguments.
 func withSocketIO(
-    _ adjust: (inout SocketIOConfiguration) -> Void = { _ in }, prepare: (SocketIOServer, Notes) -> Void = { _, _ in },
+    port: Int = 0, _ adjust: (inout SocketIOConfiguration) -> Void = { _ in }, prepare: (SocketIOServer, Notes) -> Void = { _, _ in },
     _ body: (SocketIOBench) async throws -> Void
 ) async throws {
     let (notes, log) = (Notes(), LogRecorder())
@@ -202,7 +209,7 @@ func withSocketIO(
     io.main.on("echo") { (_: SocketIOSocket, event: SocketIOEvent) in event.acknowledge(with: Array(event.arguments)) }
     prepare(io, notes)
     let server = WebSocketServer(
-        port: 0, configuration: WebSocketServer.Configuration(threads: 1, drainTimeout: .zero, logger: log.logger))
+        port: port, configuration: WebSocketServer.Configuration(threads: 1, drainTimeout: .zero, logger: log.logger))
     server.mount(io)
     let run = Task { try await server.run() }
     let result: Result<Void, any Error>

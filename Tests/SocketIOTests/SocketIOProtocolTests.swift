@@ -74,7 +74,9 @@ import Testing
         try await run {
             $0.engine.pingInterval = .milliseconds(300)
         } _: { bench in
-            let client = try await join(bench)
+            let client = try await bench.open(answersHeartbeats: false)
+            try await client.join()
+            #expect(await client.next() == #"2["auth",{}]"#)
             client.send("1")
             // The next thing to come is Engine.IO's ping, `2`, of which the client's helper takes the first letter.
             #expect(await client.next() == "")

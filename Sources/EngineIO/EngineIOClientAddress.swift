@@ -1,0 +1,57 @@
+// Where a client's requests go: Engine.IO protocol 4, "Handshake", and RFC 3986 §3.4.
+
+import HTTPTypes
+import WebSockets
+
+/// The address of a session's requests, but for what each of them adds.
+struct EngineIOClientAddress: Sendable {
+    /// The server as it was given, parsed.
+    let server: WebSocketURL
+    private let origin: String
+    private let base: String
+
+    /// - Throws: `EngineIOClientError` of the kind `usage`.
+    init(_ url: String, _ configuration: EngineIOClientConfiguration) throws(EngineIOClientError) {
+        do {
+            server = try WebSocketURL(url)
+        } catch {
+            throw EngineIOClientError(.usage, "\(error)", underlying: error)
+        }
+        origin = "://\(server.authority)"
+        let path = configuration.path.hasPrefix("/") ? configuration.path : "/" + configuration.path
+        var query = String(server.path.drop { $0 != "?" }.dropFirst())
+        if !query.isEmpty { query += "&" }
+        for (name, value) in configuration.query.sorted(by: { $0.key < $1.key }) {
+            query += "\(Self.encoded(name))=\(Self.encoded(value))&"
+        }
+        base = "\(path)?\(query)EIO=4"
+    }
+
+    /// What a session's WebSocket memory is kept under.
+    var key: String { "\(server.isSecure)\(origin)" }
+
+    /// - Parameter number: makes each request's address its own, for caches that do not believe header fields.
+    func polling(sid: String?, number: Int) -> String {
+        "\(server.isSecure ? "https" : "http")\(origin)\(base)&transport=polling&t=\(String(number, radix: 36))\(Self.session(sid))"
+    }
+
+    func webSocket(sid: String?) -> String {
+        "\(server.isSecure ? "wss" : "ws")\(origin)\(base)&transport=websocket\(Self.session(sid))"
+    }
+
+    private static func session(_ sid: String?) -> String { sid.map { "&sid=\(encoded($0))" } ?? "" }
+
+    /// RFC 3986 §2.3: what need not be percent-encoded anywhere is left.
+    static func encoded(_ text: String) -> String {
+        var result = ""
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+                UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~"):
+                result.unicodeScalars.append(Unicode.Scalar(byte))
+            default: result += (byte < 16 ? "%0" : "%") + String(byte, radix: 16, uppercase: true)
+            }
+        }
+        return result
+    }
+}

@@ -1,0 +1,129 @@
+// The requests of long-polling: Engine.IO protocol 4, "HTTP long-polling". Async-http-client makes them, over TLS and proxies.
+
+import AsyncHTTPClient
+import HTTPTypes
+import NIOConcurrencyHelpers
+import NIOCore
+import NIOHTTP1
+import NIOHTTPCompression
+import NIOSSL
+import WebSocketCore
+import WebSockets
+
+/// Makes one session's requests; shut it down when the session is over.
+final class LongPoller: Sendable {
+    private let address: EngineIOClientAddress
+    private let configuration: EngineIOClientConfiguration
+    private let http: HTTPClient
+    private let jar = NIOLockedValueBox(CookieJar())
+    private let number = NIOLockedValueBox(Int.random(in: 0..<(1 << 40)))
+
+    /// Prepares; blocks on the files of certificates, if there are any.
+    init(_ address: EngineIOClientAddress, _ configuration: EngineIOClientConfiguration) throws {
+        self.address = address
+        self.configuration = configuration
+        var settings = HTTPClient.Configuration()
+        if address.server.isSecure { settings.tlsConfiguration = try configuration.tls.configuration(address.server) }
+        settings.httpVersion = .http1Only
+        settings.timeout = .init(connect: TimeAmount(configuration.timeout))
+        // A session's requests carry its id: they go nowhere else.
+        settings.redirectConfiguration = .disallow
+        // When to try again is for who reconnects to say.
+        settings.connectionPool.retryConnectionEstablishment = false
+        settings.decompression = .enabled(limit: .size(configuration.maxMessageSize))
+        settings.proxy = configuration.proxy.map(Self.proxy)
+        http = HTTPClient(eventLoopGroupProvider: .shared(configuration.eventLoopGroup), configuration: settings)
+    }
+
+    private static func proxy(_ proxy: WebSockets.Proxy) -> HTTPClient.Configuration.Proxy {
+        switch proxy.kind {
+        case .socks5: return .socksServer(host: proxy.host, port: proxy.port)
+        case .http(let credentials):
+            let parts = credentials?.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+            let authorization = parts.map {
+                HTTPClient.Authorization.basic(username: $0[0], password: $0.count > 1 ? $0[1] : "")
+            }
+            return .server(host: proxy.host, port: proxy.port, authorization: authorization)
+        }
+    }
+
+    /// Ends all requests, and closes their connections.
+    func shutDown() async { try? await http.shutdown() }
+
+    /// What the WebSocket has to carry to be known as the same client's.
+    var cookies: String? { jar.withLockedValue { $0.field } }
+
+    // MARK: Requests
+
+    /// Polls.
+    func poll(sid: String?) async throws(EngineIOClientError) -> [EngineIOPacket] {
+        let body = try await request(.GET, sid, nil, .poll)
+        do throws(EngineIOError) {
+            return try EngineIOPayload.decode(body, maxBytes: configuration.maxMessageSize, maxPackets: configuration.maxPacketsPerPoll)
+        } catch {
+            throw EngineIOClientError(.invalidPacket, "\(error)", underlying: error)
+        }
+    }
+
+    /// Sends packets.
+    func post(_ packets: [Outgoing], sid: String?) async throws(EngineIOClientError) {
+        _ = try await request(.POST, sid, Outgoing.payload(packets), .post)
+    }
+
+    private func request(
+        _ method: HTTPMethod, _ sid: String?, _ body: ByteBuffer?, _ kind: EngineIOClientError.Kind
+    ) async throws(EngineIOClientError) -> ByteBuffer {
+        let request = request(method, sid, body)
+        let answer: ByteBuffer
+        let response: HTTPClientResponse
+        do {
+            // The machine's own deadlines come long before: a poll lasts as long as the server has nothing to say.
+            response = try await http.execute(request, deadline: .now() + .hours(24), logger: configuration.logger)
+            for cookie in response.headers["set-cookie"] where configuration.keepsCookies { jar.withLockedValue { $0.take(cookie) } }
+            answer = try await response.body.collect(upTo: configuration.maxMessageSize)
+        } catch {
+            throw EngineIOClientError(kind, "\(error)", underlying: error)
+        }
+        guard response.status == .ok else {
+            let status = Int(response.status.code)
+            throw EngineIOClientError(kind, "the server answered \(status): \(Self.excerpt(answer))", status: status)
+        }
+        return answer
+    }
+
+    private func request(_ method: HTTPMethod, _ sid: String?, _ body: ByteBuffer?) -> HTTPClientRequest {
+        let number = number.withLockedValue { number in
+            number += 1
+            return number
+        }
+        var request = HTTPClientRequest(url: address.polling(sid: sid, number: number))
+        request.method = method
+        for field in configuration.fields(address) { request.headers.add(name: field.name.canonicalName, value: field.value) }
+        if let cookies { request.headers.add(name: "cookie", value: cookies) }
+        request.headers.add(name: "accept-encoding", value: "gzip, deflate")
+        if let body {
+            request.headers.add(name: "content-type", value: "text/plain;charset=UTF-8")
+            request.body = .bytes(body)
+        }
+        return request
+    }
+
+    /// A line of what a stranger wrote, fit for a log.
+    private static func excerpt(_ body: ByteBuffer) -> String {
+        String(buffer: body).prefix(200).unicodeScalars
+            .map { $0.value < 0x20 || (0x7F...0x9F).contains($0.value) ? "?" : String($0) }
+            .joined()
+    }
+}
+
+extension EngineIOClientConfiguration {
+    /// The header fields of every request.
+    func fields(_ address: EngineIOClientAddress) -> HTTPFields {
+        var fields = headers
+        if let credentials = address.server.credentials, fields[.authorization] == nil {
+            fields[.authorization] = BasicCredentials.field(credentials)
+        }
+        if fields[.userAgent] == nil { fields[.userAgent] = "duplex" }
+        return fields
+    }
+}

@@ -1,0 +1,44 @@
+// What is typed to a Socket.IO server: SocketIOLine.swift.
+
+import ArgumentParser
+import NIOCore
+import SocketIO
+import Testing
+
+@testable import duplex
+
+@Suite struct SocketIOLineTests {
+    @Test func aNameAndItsArguments() throws {
+        #expect(try SocketIOLine("ping") == SocketIOLine(event: "ping", arguments: []))
+        #expect(try SocketIOLine("  add 1, 2 ") == SocketIOLine(event: "add", arguments: [1, 2]))
+        #expect(
+            try SocketIOLine(#""chat \"message\"" {"a": [null, true]}"#)
+                == SocketIOLine(event: #"chat "message""#, arguments: [["a": [nil, true]]]))
+    }
+
+    @Test(arguments: ["", "   ", "say hello", "add 1,", "add ]", "connect 1", #""open"#, #""a" 1 2"#]) func someAreNone(line: String) {
+        #expect(throws: NotAnEvent.self) { try SocketIOLine(line) }
+    }
+
+    @Test(arguments: ["ping", "add 1, 2", #""chat message" {"b":1,"a":"x"}"#, #""" 1"#]) func shownAsTyped(line: String) throws {
+        #expect(try SocketIOLine(line).text == line)
+    }
+
+    @Test func bytesAreShown() {
+        #expect(SocketIOLine(event: "b", arguments: [.binary(ByteBuffer(bytes: [0, 255]))]).text == #"b "<2 bytes: 00ff>""#)
+    }
+
+    @Test(arguments: [
+        ["--namespace", "/a"], ["--auth", "{}"], ["--socketio", "--auth", "[]"], ["--socketio", "--auth", "{"], ["--socketio", "--binary"],
+        ["--socketio", "--transport", "pigeon"],
+    ]) func argumentsThatDoNotGoTogether(flags: [String]) {
+        #expect(throws: (any Error).self) { try Connect.parse(flags + ["http://localhost"]) }
+    }
+
+    @Test func argumentsThatDo() throws {
+        let connect = try Connect.parse([
+            "--socketio", "--namespace", "/a", "--auth", #"{"a":1}"#, "--transport", "websocket", "http://localhost",
+        ])
+        #expect(connect.isSocketIO && connect.transports == [SocketIOTransportArgument(argument: "websocket")])
+    }
+}
