@@ -110,6 +110,10 @@ def tls_flags(certificate):
     return ["--tls-certificate", certificate.cert, "--tls-key", certificate.key]
 
 
+# A camera and a microphone that Chromium makes up, and may be used without asking anybody.
+CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+
+
 @pytest.fixture(scope="module")
 def browser():
     """Chromium, without a page."""
@@ -119,6 +123,6 @@ def browser():
     if path is None:
         pytest.fail("no Chromium here: run Scripts/install-chromium, or set CHROMIUM to its path")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", *CAMERA])
         yield browser
         browser.close()

@@ -276,6 +276,18 @@ def test_stream_reaches_others_and_late_joiners(start_server, tab):
     watching(sender)
 
 
+def test_a_camera_is_seen_by_others(start_server, tab):
+    """Chromium's own camera and microphone, which need no device: see conftest.py."""
+    server = start_server()
+    sender, viewer = tab(server.base + "/live"), tab(server.base + "/live")
+    expect(viewer.locator("#link")).to_have_text("Connected")
+    sender.get_by_role("button", name="Start the camera").click()
+    watching(viewer)
+    assert viewer.evaluate("video.videoWidth") == 640
+    sender.get_by_role("button", name="Stop").click()
+    expect(viewer.locator("#state")).to_have_text("The stream is over.")
+
+
 def test_stream_takes_only_clusters_of_who_is_on_the_air(start_server, tab):
     server = start_server()
     sender, viewer = tab(server.base + "/live"), tab(server.base + "/live")
