@@ -98,7 +98,7 @@ final class ReactorTransport: Transport {
         var buffer = thread.takeReadBuffer()
         var code: Int32 = 0
         let count = buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: 0) { room in
-            let result = recv(number, room.baseAddress, room.count, 0)
+            let result = duplex_recv(number, room.baseAddress, room.count)
             if result < 0 { code = errno }
             return max(0, result)
         }
@@ -194,7 +194,7 @@ final class ReactorTransport: Transport {
     @inline(__always)
     private func sendAtOnce(_ bytes: UnsafeRawBufferPointer) -> Int {
         guard canSendAtOnce else { return 0 }
-        return max(0, send(number, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL)))
+        return max(0, duplex_send(number, bytes.baseAddress, bytes.count))
     }
 
     @inline(never)
@@ -217,7 +217,7 @@ final class ReactorTransport: Transport {
     private func sendOne(_ queue: SendQueue) -> Int {
         queue.pieces[0].withBytes { bytes in
             let rest = UnsafeRawBufferPointer(rebasing: bytes[queue.written...])
-            return send(number, rest.baseAddress, rest.count, Int32(MSG_NOSIGNAL))
+            return duplex_send(number, rest.baseAddress, rest.count)
         }
     }
 

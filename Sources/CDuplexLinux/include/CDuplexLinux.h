@@ -32,6 +32,11 @@ static inline int duplex_event_descriptor(const struct epoll_event *event) { ret
 /// Takes the next connection of a listening socket, non-blocking and closed on exec, and says whose it is; -1 and `errno` if there is none.
 int duplex_accept(int listening, struct sockaddr_storage *address);
 
+/// send(2) without SIGPIPE, and recv(2). No points of cancellation for pthread_cancel(3), as the C library's own are, which costs two
+/// atomic changes a call.
+ssize_t duplex_send(int descriptor, const void *bytes, size_t count);
+ssize_t duplex_recv(int descriptor, void *bytes, size_t count);
+
 #endif
 
 // A function of Swift's runtime, which every compiled async function may call: its name and convention are part of the stable interface.
@@ -41,5 +46,10 @@ __attribute__((swiftcall)) void *swift_task_getCurrent(void);
 ///
 /// `withUnsafeCurrentTask` asks the same function, by way of a generic closure and a counted reference: a tenth of what a wait costs.
 static inline const void *duplex_current_task(void) { return swift_task_getCurrent(); }
+
+/// Has the processor fetch an object's first lines of memory while other work is done; the address need not be valid.
+static inline void duplex_prefetch_object(const void *object) {
+    for (int line = 0; line < 5; line++) __builtin_prefetch((const char *)object + 64 * line);
+}
 
 #endif
