@@ -38,6 +38,8 @@ final class ReactorLoop: ThreadLoop, @unchecked Sendable {
 
     /// The connections by their descriptors.
     @exclusivity(unchecked) private var transports: [ReactorTransport?] = []
+    /// The connections that have ended in this round: while it handles their events, nobody else need keep them.
+    @exclusivity(unchecked) private var ended: [ReactorTransport] = []
     /// What is watched and is no WebSocket, by descriptor: few at a time.
     @exclusivity(unchecked) private var guests: [Int32: any ReactorGuest] = [:]
     @exclusivity(unchecked) private var timers = Heap<DueTimer>()
@@ -99,6 +101,7 @@ final class ReactorLoop: ThreadLoop, @unchecked Sendable {
         endTurn()
         work.withLockedValue { $0 = nil }
         timers = Heap()
+        ended = []
         threadID.store(0, ordering: .relaxed)
     }
 
@@ -113,6 +116,7 @@ final class ReactorLoop: ThreadLoop, @unchecked Sendable {
         callDue()
         endTurn()
         doDeferred()
+        if !ended.isEmpty { ended = [] }
     }
 
     /// Milliseconds until something is due; -1 for never.
@@ -127,8 +131,9 @@ final class ReactorLoop: ThreadLoop, @unchecked Sendable {
     @inline(__always)
     private func ready(_ number: Int32, _ events: UInt32) {
         // An event of a connection that an earlier event of this round has ended finds nobody: new ones come once all are handled.
-        guard let transport = transports[Int(number)] else { return guestReady(number) }
-        transport.ready(events)
+        guard let transport = transports[Int(number)].map(Unmanaged.passUnretained) else { return guestReady(number) }
+        // The list keeps it, or `ended` does: to retain and release it at each event is a hundredth of the work.
+        transport._withUnsafeGuaranteedRef { $0.ready(events) }
     }
 
     @inline(never)
@@ -247,6 +252,7 @@ final class ReactorLoop: ThreadLoop, @unchecked Sendable {
     /// Watches a connection no longer; before its descriptor is closed.
     func remove(_ number: Int32) {
         _ = duplex_epoll_ctl(epoll.number, EPOLL_CTL_DEL, number, 0)
+        if let transport = transports[Int(number)] { ended.append(transport) }
         transports[Int(number)] = nil
     }
 }
