@@ -127,12 +127,13 @@ public final class EngineIOClientSession: TimerWheelElement, @unchecked Sendable
     /// Closes the session; what was sent before leaves first, within `closeTimeout`.
     public func close() { run { $0.close(at: $1) } }
 
-    /// Waits until nothing of the session is left: no task, timer or connection.
+    /// Waits until nothing of the session is left: no task, timer or connection; at once if it was never started.
     public func waitUntilClosed() async {
         await withCheckedContinuation { continuation in
             let isDone = lock.withLock {
-                if !hasEnded { waiters.append(continuation) }
-                return hasEnded
+                let isDone = hasEnded || machine.phase == .idle
+                if !isDone { waiters.append(continuation) }
+                return isDone
             }
             if isDone { continuation.resume() }
         }

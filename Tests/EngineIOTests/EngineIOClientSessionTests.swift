@@ -80,6 +80,13 @@ enum ClientWay: String, Sendable, CaseIterable, CustomTestStringConvertible {
         return error
     }
 
+    @Test func whatWasNeverStartedIsNotWaitedFor() async throws {
+        let session = try EngineIOClientSession("http://localhost", handler: Recorder())
+        session.close()
+        await session.waitUntilClosed()
+        #expect(session.opening == nil)
+    }
+
     // MARK: What requests carry
 
     @Test(arguments: ClientWay.allCases) func everyRequestSaysWhoAsks(way: ClientWay) async throws {

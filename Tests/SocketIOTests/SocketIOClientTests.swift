@@ -483,6 +483,27 @@ func withClient<R>(
         }
     }
 
+    @Test(arguments: [Way.polling, .webSocket]) func aFullBufferLeavesAtOnce(way: Way) async throws {
+        let size = NIOLockedValueBox(0)
+        try await withSocketIO(prepare: { io, _ in
+            io.main.on("bytes") { (_: SocketIOSocket, bytes: ByteBuffer) in size.withLockedValue { $0 += bytes.readableBytes } }
+        }) { bench in
+            try await bench.withClient(way) { client in
+                let socket = client.socket()
+                // As much as is kept, which Base64 makes a third more.
+                let bytes = ByteBuffer(repeating: 1, count: 60_000)
+                for _ in 0..<69 { socket.emit("bytes", bytes) }
+                let notes = Notes()
+                socket.onDisconnect { notes.add("\($0)") }
+                socket.connect()
+                let answer = try await socket.emitWithAck("echo", 1)
+                #expect(answer == [1])
+                #expect(size.withLockedValue { $0 } == 69 * 60_000)
+                #expect(notes.lines == [])
+            }
+        }
+    }
+
     @Test func anotherParser() async throws {
         try await run {
             $0.parser = SocketIOMessagePackParser()
