@@ -31,8 +31,10 @@ struct EngineIOClientAddress: Sendable {
     var key: String { "\(server.isSecure)\(origin)" }
 
     /// - Parameter number: makes each request's address its own, for caches that do not believe header fields.
-    func polling(sid: String?, number: Int) -> String {
-        "\(server.isSecure ? "https" : "http")\(origin)\(base)&transport=polling&t=\(String(number, radix: 36))\(Self.session(sid))"
+    /// - Parameter host: what stands in the host's place, if it is another.
+    func polling(sid: String?, number: Int, host: String? = nil) -> String {
+        let origin = host.map { "://\($0):\(server.port)" } ?? origin
+        return "\(server.isSecure ? "https" : "http")\(origin)\(base)&transport=polling&t=\(String(number, radix: 36))\(Self.session(sid))"
     }
 
     func webSocket(sid: String?) -> String {

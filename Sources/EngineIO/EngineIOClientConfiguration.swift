@@ -4,6 +4,7 @@ public import HTTPTypes
 public import Logging
 public import NIOCore
 public import NIOPosix
+package import WebSocketCore
 public import WebSocketDeflate
 public import WebSockets
 
@@ -43,7 +44,8 @@ public struct EngineIOClientConfiguration: Sendable {
     public var maxPacketsPerPost: Int
     /// The most packets of one answer to a poll: 100,000, which are taken apart within milliseconds.
     public var maxPacketsPerPoll: Int
-    /// The most bytes that wait to be sent: 4 MiB. A session over it is closed with "transport error": a message that was left out would be
+    /// The most bytes that wait to be sent: 16 MiB, four times what a Socket.IO socket keeps while there is no connection, which leaves all at
+    /// once and may grow on the way (Base64, escapes). A session over it is closed with "transport error": a message that was left out would be
     /// missed by the ones behind it.
     public var maxBufferedBytes: Int
     /// How WebSocket messages are compressed: not at all, as Socket.IO's messages are short.
@@ -52,6 +54,8 @@ public struct EngineIOClientConfiguration: Sendable {
     public var logger: Logger
     /// The threads that connections are put on.
     public var eventLoopGroup: any EventLoopGroup
+    /// What time it is; for tests, where a device sleeps for an hour.
+    package var now: @Sendable () -> Timestamp = { EngineIOClientSession.now }
 
     /// Makes settings.
     public init(
@@ -59,7 +63,7 @@ public struct EngineIOClientConfiguration: Sendable {
         triesAllTransports: Bool = false, remembersUpgrade: Bool = false, query: [String: String] = [:], headers: HTTPFields = [:],
         keepsCookies: Bool = true, tls: ClientTLS = ClientTLS(), proxy: Proxy? = nil, timeout: Duration = .seconds(20),
         upgradeTimeout: Duration = .seconds(10), closeTimeout: Duration = .seconds(5), maxMessageSize: Int = 16_777_216,
-        maxPacketsPerPost: Int = 16, maxPacketsPerPoll: Int = 100_000, maxBufferedBytes: Int = 4_194_304, compression: Compression = .off,
+        maxPacketsPerPost: Int = 16, maxPacketsPerPoll: Int = 100_000, maxBufferedBytes: Int = 16_777_216, compression: Compression = .off,
         logger: Logger = Logger(label: "duplex.engine-io-client"),
         eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
     ) {

@@ -10,7 +10,7 @@ import WebSockets
 extension EngineIOClientSession {
     /// Tells the machine of an event, and does what it asks for, unless another thread is at that.
     func run(_ event: (inout EngineIOClientMachine, Timestamp) -> Void) {
-        let now = Self.now
+        let now = configuration.now()
         let performs = lock.withLock {
             event(&machine, now)
             arm(now)
@@ -128,8 +128,6 @@ extension EngineIOClientSession {
     }
 
     private func socketConfiguration(_ cookies: String?) -> WebSocketClient.Configuration {
-        var fields = configuration.fields(address)
-        if let cookies { fields[.cookie] = fields[.cookie].map { "\($0); \(cookies)" } ?? cookies }
         var connection = ConnectionConfiguration(limits: Limits(maxMessageSize: configuration.maxMessageSize))
         connection.compression = configuration.compression
         // Engine.IO has its own heartbeat.
@@ -137,7 +135,8 @@ extension EngineIOClientSession {
         connection.closeTimeout = configuration.closeTimeout
         connection.maxSendBuffer = configuration.maxBufferedBytes
         return WebSocketClient.Configuration(
-            headers: fields, tls: configuration.tls, proxy: configuration.proxy, timeout: configuration.timeout, maxRedirects: 0,
+            headers: configuration.fields(address, cookies: cookies), tls: configuration.tls, proxy: configuration.proxy,
+            timeout: configuration.timeout, maxRedirects: 0,
             connection: connection, logger: configuration.logger, eventLoopGroup: configuration.eventLoopGroup)
     }
 

@@ -6,7 +6,7 @@
 import Logging
 import NIOConcurrencyHelpers
 import NIOCore
-import WebSocketCore
+package import WebSocketCore
 public import WebSockets
 
 /// A session with an Engine.IO 4 server, whichever transport carries it.
@@ -65,7 +65,7 @@ public final class EngineIOClientSession: TimerWheelElement, @unchecked Sendable
     }
 
     /// The time that also passes while the device sleeps: a heartbeat that was missed then is a heartbeat missed.
-    static var now: Timestamp {
+    package static var now: Timestamp {
         let time = epoch.duration(to: .now).components
         return Timestamp(nanoseconds: UInt64(max(0, time.seconds)) * 1_000_000_000 + UInt64(max(0, time.attoseconds) / 1_000_000_000))
     }
@@ -127,12 +127,13 @@ public final class EngineIOClientSession: TimerWheelElement, @unchecked Sendable
     /// Closes the session; what was sent before leaves first, within `closeTimeout`.
     public func close() { run { $0.close(at: $1) } }
 
-    /// Waits until nothing of the session is left: no task, timer or connection.
+    /// Waits until nothing of the session is left: no task, timer or connection; at once if it was never started.
     public func waitUntilClosed() async {
         await withCheckedContinuation { continuation in
             let isDone = lock.withLock {
-                if !hasEnded { waiters.append(continuation) }
-                return hasEnded
+                let isDone = hasEnded || machine.phase == .idle
+                if !isDone { waiters.append(continuation) }
+                return isDone
             }
             if isDone { continuation.resume() }
         }

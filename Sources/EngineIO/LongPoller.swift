@@ -15,21 +15,35 @@ final class LongPoller: Sendable {
     private let address: EngineIOClientAddress
     private let configuration: EngineIOClientConfiguration
     private let http: HTTPClient
+    /// What stands in the place of the host: the name that the certificate must bear; nil where that is the host itself.
+    private let checkedName: String?
     private let jar = NIOLockedValueBox(CookieJar())
     private let number = NIOLockedValueBox(Int.random(in: 0..<(1 << 40)))
 
     /// Prepares; blocks on the files of certificates, if there are any.
-    init(_ address: EngineIOClientAddress, _ configuration: EngineIOClientConfiguration) throws {
+    init(_ address: EngineIOClientAddress, _ configuration: EngineIOClientConfiguration) throws(ConnectError) {
         self.address = address
         self.configuration = configuration
         var settings = HTTPClient.Configuration()
-        if address.server.isSecure { settings.tlsConfiguration = try configuration.tls.configuration(address.server) }
+        var other: String?
+        if address.server.isSecure {
+            settings.tlsConfiguration = try configuration.tls.configuration(address.server)
+            // Async-http-client checks for the name in the address, which is then looked up as the host.
+            let name = try configuration.tls.checkedName(address.server, throughProxy: configuration.proxy != nil)?.lowercased()
+            if let name, name != address.server.host {
+                settings.dnsOverride = [name: address.server.host]
+                other = name
+            }
+        }
+        checkedName = other
         settings.httpVersion = .http1Only
         settings.timeout = .init(connect: TimeAmount(configuration.timeout))
         // A session's requests carry its id: they go nowhere else.
         settings.redirectConfiguration = .disallow
         // When to try again is for who reconnects to say.
         settings.connectionPool.retryConnectionEstablishment = false
+        // Shorter than servers keep an idle connection (Gunicorn 2 s; Node and Uvicorn 5 s), as a request that crosses its end is lost.
+        settings.connectionPool.idleTimeout = .seconds(1)
         settings.decompression = .enabled(limit: .size(configuration.maxMessageSize))
         settings.proxy = configuration.proxy.map(Self.proxy)
         http = HTTPClient(eventLoopGroupProvider: .shared(configuration.eventLoopGroup), configuration: settings)
@@ -82,7 +96,8 @@ final class LongPoller: Sendable {
             for cookie in response.headers["set-cookie"] where configuration.keepsCookies { jar.withLockedValue { $0.take(cookie) } }
             answer = try await response.body.collect(upTo: configuration.maxMessageSize)
         } catch {
-            throw EngineIOClientError(kind, "\(error)", underlying: error)
+            let underlying = explain(error)
+            throw EngineIOClientError(kind, "\(underlying)", underlying: underlying)
         }
         guard response.status == .ok else {
             let status = Int(response.status.code)
@@ -96,16 +111,34 @@ final class LongPoller: Sendable {
             number += 1
             return number
         }
-        var request = HTTPClientRequest(url: address.polling(sid: sid, number: number))
+        var request = HTTPClientRequest(url: address.polling(sid: sid, number: number, host: checkedName))
         request.method = method
-        for field in configuration.fields(address) { request.headers.add(name: field.name.canonicalName, value: field.value) }
-        if let cookies { request.headers.add(name: "cookie", value: cookies) }
+        request.headers.add(name: "host", value: address.server.authority)
         request.headers.add(name: "accept-encoding", value: "gzip, deflate")
         if let body {
             request.headers.add(name: "content-type", value: "text/plain;charset=UTF-8")
             request.body = .bytes(body)
         }
+        let fields = configuration.fields(address, cookies: cookies)
+        for field in fields { request.headers.remove(name: field.name.canonicalName) }
+        for field in fields { request.headers.add(name: field.name.canonicalName, value: field.value) }
         return request
+    }
+
+    /// Puts into words what the network, TLS or a proxy did, as a WebSocket's error does.
+    private func explain(_ error: any Error) -> any Error {
+        if let failure = ConnectError(explaining: error, address.server, proxy: configuration.proxy) { return failure }
+        switch error as? HTTPClientError {
+        case .proxyAuthenticationRequired: return proxyError("wants a user name and password, or others than it got", error)
+        case .invalidProxyResponse: return proxyError("refused, or does not speak HTTP", error)
+        case .httpProxyHandshakeTimeout, .socksHandshakeTimeout: return proxyError("did not answer in time", error)
+        default: return error
+        }
+    }
+
+    private func proxyError(_ text: String, _ error: any Error) -> any Error {
+        guard let proxy = configuration.proxy else { return error }
+        return ConnectError(proxy: proxy, address.server, text, underlying: error)
     }
 
     /// A line of what a stranger wrote, fit for a log.
@@ -118,12 +151,19 @@ final class LongPoller: Sendable {
 
 extension EngineIOClientConfiguration {
     /// The header fields of every request.
-    func fields(_ address: EngineIOClientAddress) -> HTTPFields {
+    ///
+    /// - Parameter cookies: what the server has set in this session.
+    func fields(_ address: EngineIOClientAddress, cookies: String?) -> HTTPFields {
         var fields = headers
         if let credentials = address.server.credentials, fields[.authorization] == nil {
             fields[.authorization] = BasicCredentials.field(credentials)
         }
         if fields[.userAgent] == nil { fields[.userAgent] = "duplex" }
+        // > RFC 6265 §5.4: the user agent MUST NOT attach more than one Cookie header field.
+        // The subscript would make one field of each cookie, as HTTP/2 may have it.
+        let all = [fields[.cookie], cookies].compactMap(\.self).joined(separator: "; ")
+        fields[.cookie] = nil
+        if !all.isEmpty { fields.append(HTTPField(name: .cookie, value: all)) }
         return fields
     }
 }

@@ -141,8 +141,12 @@ struct ClientMachine: ~Copyable {
     /// Makes another connection at once: the network has changed, or a wait is to end.
     mutating func restart() {
         switch phase {
-        case .closed, .opening: break
+        case .closed: break
         case .waiting: waited(number)
+        case .opening:
+            // What is under way may be on the network that is gone.
+            actions.append(.closeEngine(number))
+            begin()
         case .open:
             actions += [.closeEngine(number), .closed(.transportClose, willReconnect: true), .event(.close(.transportClose))]
             isReconnecting = true

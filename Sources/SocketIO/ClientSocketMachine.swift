@@ -11,7 +11,7 @@ import WebSockets
 
 /// One namespace on a client.
 struct ClientSocketMachine: ~Copyable {
-    typealias Answer = @Sendable (Result<[SocketIOValue], SocketIOAckError>) -> Void
+    typealias AckHandler = @Sendable (Result<[SocketIOValue], SocketIOAckError>) -> Void
 
     /// What is to be done.
     enum Action {
@@ -25,7 +25,7 @@ struct ClientSocketMachine: ~Copyable {
         case connected
         case connectError(SocketIOConnectError)
         case disconnected(SocketIODisconnectReason)
-        case answer(Answer, Result<[SocketIOValue], SocketIOAckError>)
+        case answer(AckHandler, Result<[SocketIOValue], SocketIOAckError>)
         /// Calls `timedOut` with the id after the time, unless that is disarmed.
         case arm(Int, Duration)
         case disarm(Int)
@@ -40,10 +40,10 @@ struct ClientSocketMachine: ~Copyable {
 
     /// An event on its way out.
     struct Emission: Sendable {
-        let number: Int
+        var number: Int
         let values: [SocketIOValue]
         var options = SocketIOSocket.SendOptions()
-        var answer: Answer?
+        var answer: AckHandler?
         var timeout: Duration?
 
         /// The memory that it takes, roughly.
@@ -67,8 +67,16 @@ struct ClientSocketMachine: ~Copyable {
 
     /// Who waits for an acknowledgement.
     enum Awaiting: Sendable {
-        case program(Int, Answer)
+        case program(Int, AckHandler)
         case queue(Int)
+    }
+
+    /// What the server still has to say to a CONNECT.
+    private enum Answer: UInt8 {
+        case none, due
+        /// It is due to a CONNECT that was taken back since: a server knows only those that have joined, and would close the connection over a
+        /// DISCONNECT, or another CONNECT, before.
+        case stale
     }
 
     let name: String
@@ -82,6 +90,7 @@ struct ClientSocketMachine: ~Copyable {
     private var lastOffset: String?
     private var attempt = 0
     private var isJoining = false
+    private var answer = Answer.none
     private var authBackoff: ReconnectionBackoff
     private var received: [(values: [SocketIOValue], id: Int?, size: Int)] = []
     private var receivedBytes = 0
@@ -133,11 +142,12 @@ struct ClientSocketMachine: ~Copyable {
         isJoining = true
         authBackoff.reset()
         change(.connecting)
-        actions.append(.authenticate(attempt))
+        if answer != .stale { actions.append(.authenticate(attempt)) }
     }
 
     mutating func authenticated(_ number: Int, _ auth: SocketIOObject?) {
         guard number == attempt, isActive, isJoining else { return }
+        answer = .due
         guard let privateID else { return actions.append(.send(packet(.connect(auth)), .automatic)) }
         var payload: SocketIOObject = ["pid": .string(privateID)]
         payload["offset"] = lastOffset.map { .string($0) }
@@ -165,7 +175,9 @@ struct ClientSocketMachine: ~Copyable {
         guard isActive, isJoining else { return }
         guard case .string(let sid)? = payload?["sid"] else {
             let text = "the server answered without a sid, as Socket.IO 2 does, which is another protocol"
-            return actions.append(.connectError(SocketIOConnectError(.incompatible, text)))
+            actions.append(.connectError(SocketIOConnectError(.incompatible, text)))
+            deactivate()
+            return change(.disconnected(nil))
         }
         isJoining = false
         id = sid
@@ -183,20 +195,37 @@ struct ClientSocketMachine: ~Copyable {
     // MARK: Receiving
 
     mutating func receive(_ content: SocketIOPacket.Content, size: Int) {
+        if answer == .stale { return receiveStale(content) }
         guard isActive else { return }
         switch content {
-        case .connect(let payload): joined(payload)
+        case .connect(let payload):
+            answer = .none
+            joined(payload)
         case .event(let values, let id): event(values, id: id, size: size)
         case .ack(let values, let id): answered(id, .success(values))
         case .disconnect:
+            // Before it has joined, that is about the socket that was here before.
+            guard isConnected else { return }
             leave(.ioServerDisconnect)
             deactivate()
             change(.disconnected(.ioServerDisconnect))
         case .connectError(let payload):
+            answer = .none
             deactivate()
             actions.append(.connectError(SocketIOConnectError(refusal: payload)))
             change(.disconnected(nil))
         }
+    }
+
+    /// What comes up to the answer to a CONNECT that was taken back.
+    private mutating func receiveStale(_ content: SocketIOPacket.Content) {
+        switch content {
+        case .connect: actions.append(.send(packet(.disconnect), .automatic))
+        case .connectError: break
+        case .event, .ack, .disconnect: return
+        }
+        answer = .none
+        opened()
     }
 
     private mutating func event(_ values: [SocketIOValue], id: Int?, size: Int) {
@@ -209,7 +238,8 @@ struct ClientSocketMachine: ~Copyable {
 
     private mutating func deliver(_ values: [SocketIOValue], id: Int?, size: Int) {
         actions.append(.deliver(values, id: id, epoch: epoch, size: size))
-        if privateID != nil, case .string(let offset)? = values.last, values.count > 1 { lastOffset = offset }
+        // Servers add no offset to what asks for an acknowledgement: what is last there is an argument.
+        if privateID != nil, id == nil, case .string(let offset)? = values.last, values.count > 1 { lastOffset = offset }
     }
 
     private mutating func deliverReceived() {
@@ -223,6 +253,7 @@ struct ClientSocketMachine: ~Copyable {
 
     /// The connection has ended.
     mutating func closed(_ reason: SocketIODisconnectReason, willReconnect: Bool) {
+        answer = .none
         guard isActive else { return }
         leave(reason)
         change(willReconnect ? .connecting : .disconnected(reason))
@@ -239,6 +270,7 @@ struct ClientSocketMachine: ~Copyable {
     mutating func disconnect() {
         guard isActive else { return }
         if isConnected { actions.append(.send(packet(.disconnect), .automatic)) }
+        if answer == .due { answer = .stale }
         leave(.ioClientDisconnect)
         deactivate()
         change(.disconnected(.ioClientDisconnect))

@@ -1,11 +1,22 @@
 // Who handles which event: the closures that programs give to `on`, whatever their parameters, in one form.
 
+import Synchronization
+
 /// What handles an event of a server's sockets, or of a client's.
 enum EventHandler<Socket: AnyObject & Sendable>: Sendable {
     /// Runs where the event arrives.
     case sync(@Sendable (Socket, SocketIOEvent) throws -> Void)
     /// Runs in a task of the socket's.
     case async(@Sendable (Socket, SocketIOEvent) async throws -> Void)
+}
+
+/// One handler of a socket, by which it can be removed: `off(id:)`.
+public struct SocketIOHandlerID: Sendable, Hashable {
+    private static let last = Atomic<UInt32>(0)
+    // Small, as each client's handlers on a server have one; it comes round after four billion, of which a socket has a few.
+    private let number: UInt32
+
+    init() { number = Self.last.wrappingAdd(1, ordering: .relaxed).newValue }
 }
 
 /// Handlers by the events' names, in the order in which they were added, those of every event first; programs have few, and most sockets the
@@ -16,21 +27,27 @@ struct EventHandlers<Socket: AnyObject & Sendable>: Sendable {
         let name: String?
         let handler: EventHandler<Socket>
         let isOnce: Bool
+        let id: SocketIOHandlerID
     }
 
     private var entries: [Entry] = []
 
     var isEmpty: Bool { entries.isEmpty }
 
-    mutating func add(_ name: String?, _ handler: EventHandler<Socket>, once: Bool = false) {
+    mutating func add(_ name: String?, _ handler: EventHandler<Socket>, once: Bool = false, id: SocketIOHandlerID = SocketIOHandlerID()) {
         // What sees every event sees it before the rest, whenever it was added.
         let place = name == nil ? entries.firstIndex { $0.name != nil } : nil
-        entries.insert(Entry(name: name, handler: handler, isOnce: once), at: place ?? entries.endIndex)
+        entries.insert(Entry(name: name, handler: handler, isOnce: once, id: id), at: place ?? entries.endIndex)
     }
 
     /// Removes the handlers of an event.
     mutating func remove(_ name: String?) {
         entries.removeAll { $0.name == name }
+    }
+
+    /// Removes one handler.
+    mutating func remove(_ id: SocketIOHandlerID) {
+        entries.removeAll { $0.id == id }
     }
 
     /// Adds to what handles an event.

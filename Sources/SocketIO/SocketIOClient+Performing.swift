@@ -186,7 +186,7 @@ private final class ClientEngine: EngineIOClientHandler, @unchecked Sendable {
 extension SocketIOClient {
     fileprivate func received(_ packet: SocketIOPacket, _ number: Int, size: Int) {
         run { client in
-            guard number == client.machine.number,
+            guard number == client.machine.number, client.machine.phase == .open,
                 let socket = client.sockets.first(where: { $0.namespace == packet.namespace })
             else { return }
             socket.machine.receive(packet.content, size: size)

@@ -149,7 +149,7 @@ public final class SocketIOClient: @unchecked Sendable {
     /// Connects without a socket, as the official client's `manager.connect` does.
     public func connect() { run { client in client.machine.open() } }
 
-    /// Ends the connection that there is and makes another one at once; a delay before an attempt ends, too. For when the device has changed its
+    /// Ends the connection that there is, or that is being made, and makes another one at once; a delay before an attempt ends, too. For when the device has changed its
     /// network: the connection is then of no use, and nobody would notice before the heartbeat fails.
     public func reconnectNow() { run { client in client.machine.restart() } }
 
@@ -178,7 +178,8 @@ public final class SocketIOClient: @unchecked Sendable {
             }
         }
         lock.withLock { delay.take() }?.cancel()
-        while let session = lock.withLock({ ending.popLast() }) { await session.waitUntilClosed() }
+        for session in lock.withLock({ ending }) { await session.waitUntilClosed() }
+        lock.withLock { ending.removeAll { $0.isDone } }
         let (sockets, feeds) = lock.withLock { (self.sockets, Array(self.feeds.values)) }
         for feed in feeds { feed.finish() }
         for socket in sockets { socket.endSequences() }

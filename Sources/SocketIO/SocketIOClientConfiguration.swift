@@ -26,8 +26,8 @@ public struct SocketIOClientConfiguration: Sendable {
     public var retries: Int?
     /// What is kept of what is emitted while there is no connection.
     public var sendBuffer: SocketIOSendBuffer
-    /// The most bytes of events that wait for a socket's handlers, or before it is connected: 16 MiB, counted as they arrived. More of
-    /// them end the connection ("transport error").
+    /// The most bytes of events that wait for a socket's handlers, before it is connected, or in a sequence of `SocketIOClientSocket.events`:
+    /// 16 MiB, counted as they arrived. More of them end the connection ("transport error"), or have the sequence throw.
     public var maxPendingBytes: Int
     /// The most events that wait in a sequence of `SocketIOClientSocket.events`: 10,000; with one more, the sequence throws.
     public var maxPendingEvents: Int

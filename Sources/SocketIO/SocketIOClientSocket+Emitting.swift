@@ -27,7 +27,7 @@ extension SocketIOClientSocket {
     ///
     /// - Parameter timeout: how long; `SocketIOClientConfiguration.ackTimeout` if nil. With `retries`, how long each try waits.
     /// - Returns: the acknowledgement's arguments.
-    /// - Throws: `SocketIOAckError`; `CancellationError` if the task is cancelled while it waits.
+    /// - Throws: `SocketIOAckError`; `CancellationError` if the task is cancelled while it waits, or was before: then nothing is sent.
     public func emitWithAck<each Argument: Encodable>(
         _ event: String, _ arguments: repeat each Argument, timeout: Duration? = nil
     ) async throws -> [SocketIOValue] {
@@ -87,7 +87,7 @@ extension SocketIOClientSocket {
     @discardableResult
     func emit(
         _ values: [SocketIOValue], _ options: SocketIOSocket.SendOptions = .init(), timeout: Duration? = nil,
-        answer: ClientSocketMachine.Answer? = nil
+        answer: ClientSocketMachine.AckHandler? = nil
     ) -> Int {
         // Checked here: one that is found when it is sent would be taken for sent until then.
         if case .string(let name)? = values.first, SocketIOPacket.isReserved(name) {
@@ -99,22 +99,26 @@ extension SocketIOClientSocket {
         // A device that has slept learns here that its connection is gone, and keeps the event for the next one.
         let isAlive = session?.checkIsAlive() ?? false
         let isWritable = options.isVolatile && isAlive && session?.isWritable == true
-        var number = 0
+        var emission = ClientSocketMachine.Emission(number: 0, values: values, options: options, answer: answer, timeout: timeout)
+        emit(&emission, asked: session, isAlive: isAlive, isWritable: isWritable)
+        return emission.number
+    }
+
+    /// - Parameter session: who was asked whether it is alive and writable; it may have been followed by another since, which is alive.
+    func emit(_ emission: inout ClientSocketMachine.Emission, asked session: EngineIOClientSession?, isAlive: Bool, isWritable: Bool) {
         client.run { client in
             client.lastEmission += 1
-            number = client.lastEmission
-            let emission = ClientSocketMachine.Emission(number: number, values: values, options: options, answer: answer, timeout: timeout)
-            machine.emit(emission, isAlive: isAlive, isWritable: isWritable)
+            emission.number = client.lastEmission
+            machine.emit(emission, isAlive: isAlive || client.engine?.session !== session, isWritable: isWritable)
             client.take(from: self)
         }
-        return number
     }
 
     private func emitWithAck(_ values: [SocketIOValue], _ timeout: Duration?) async throws -> [SocketIOValue] {
         let pending = PendingAnswer()
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
-                pending.put(continuation)
+                guard pending.put(continuation) else { return }
                 let number = emit(values, timeout: timeout) { pending.resume($0.mapError { $0 as any Error }) }
                 if !pending.note(number) { forget(number) }
             }
@@ -195,12 +199,14 @@ private final class PendingAnswer: Sendable {
 
     private let state = NIOLockedValueBox(State())
 
-    func put(_ continuation: CheckedContinuation<[SocketIOValue], any Error>) {
+    /// Waits; false if the task was cancelled before.
+    func put(_ continuation: CheckedContinuation<[SocketIOValue], any Error>) -> Bool {
         let isCancelled = state.withLockedValue { state in
             if !state.isCancelled { state.continuation = continuation }
             return state.isCancelled
         }
         if isCancelled { continuation.resume(throwing: CancellationError()) }
+        return !isCancelled
     }
 
     /// Notes which event it is about; false if nobody waits any more.

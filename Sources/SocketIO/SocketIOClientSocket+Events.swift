@@ -9,18 +9,33 @@ import NIOConcurrencyHelpers
 extension SocketIOClientSocket {
     // MARK: Handlers
 
-    func add(_ event: String?, _ handler: EventHandler<SocketIOClientSocket>, once: Bool = false) {
+    func add(_ event: String?, _ handler: EventHandler<SocketIOClientSocket>, once: Bool = false) -> SocketIOHandlerID {
         if let event, SocketIOPacket.isReserved(event) {
             logger.error("\"\(event)\" is reserved, and no server sends it: use onConnect and its like instead of on(\"\(event)\")")
         }
-        state.withLockedValue { $0.handlers.add(event, handler, once: once) }
+        let id = SocketIOHandlerID()
+        state.withLockedValue { $0.handlers.add(event, handler, once: once, id: id) }
+        return id
     }
 
     /// Removes the handlers of an event.
-    public func off(_ event: String) { state.withLockedValue { $0.handlers.remove(event) } }
+    public func off(_ event: String) { change { $0.remove(event) } }
+
+    /// Removes one handler, by what `on`, `once` or `onAny` returned.
+    public func off(id: SocketIOHandlerID) { change { $0.remove(id) } }
 
     /// Removes what `onAny` added.
-    public func offAny() { state.withLockedValue { $0.handlers.remove(nil) } }
+    public func offAny() { change { $0.remove(nil) } }
+
+    private func change(_ body: (inout EventHandlers<SocketIOClientSocket>) -> Void) {
+        let old = state.withLockedValue { state in
+            let old = state.handlers
+            body(&state.handlers)
+            return old
+        }
+        // Freed here, and not under the lock: what the closures hold may ask this socket something when it goes.
+        withExtendedLifetime(old) {}
+    }
 
     /// Removes all closures: those of events, and `onConnect` and its like.
     public func off() {
@@ -76,7 +91,8 @@ extension SocketIOClientSocket {
             logger.warning("\(what)", metadata: ["namespace": "\(namespace)"])
             failed(SocketIOAckError(.notSent))
         case .stateChanged(let new): changed(new)
-        case .openConnection, .send, .flooded, .inactive: break
+        case .inactive: endAuthentication()
+        case .openConnection, .send, .flooded: break
         }
     }
 
@@ -85,10 +101,22 @@ extension SocketIOClientSocket {
         case .none: authenticated(number, nil)
         case .value(let object): authenticated(number, object)
         case .closure(let body):
-            Task {
+            let task = Task {
                 do { authenticated(number, try await body()) } catch { notAuthenticated(number, error) }
             }
+            endAuthentication(task)
         }
+    }
+
+    /// Ends what is under way for an earlier connect.
+    private func endAuthentication(_ next: Task<Void, Never>? = nil, _ delay: Timeout? = nil) {
+        let (task, timeout) = state.withLockedValue { state in
+            let old = (state.authTask, state.authDelay)
+            (state.authTask, state.authDelay) = (next, delay)
+            return old
+        }
+        task?.cancel()
+        timeout?.cancel()
     }
 
     private func authenticated(_ number: Int, _ auth: SocketIOObject?) {
@@ -107,13 +135,14 @@ extension SocketIOClientSocket {
     }
 
     private func authenticate(_ number: Int, after delay: Duration) {
-        _ = SocketIOClient.timers.call(after: delay) { [weak self] in
+        let timeout = SocketIOClient.timers.call(after: delay) { [weak self] in
             guard let self else { return }
             client.run { client in
                 self.machine.authenticateAgain(number)
                 client.take(from: self)
             }
         }
+        endAuthentication(nil, timeout)
     }
 
     private func arm(_ id: Int, _ time: Duration) {
@@ -141,7 +170,7 @@ extension SocketIOClientSocket {
     // MARK: Arriving
 
     private func deliver(_ event: SocketIOEvent, _ size: Int) {
-        feed(event)
+        feed(event, size)
         let limit = client.configuration.maxPendingBytes
         let (starts, isFull) = state.withLockedValue { state in
             guard !state.handlers.isEmpty else { return (false, false) }

@@ -17,6 +17,9 @@ public final class SocketIOClientSocket: @unchecked Sendable {
         /// What waits for the handlers, and whether a task is at it.
         var queue = EventQueue()
         var auth: SocketIOAuth?
+        /// Who asks for it, or the wait before it is asked for again.
+        var authTask: Task<Void, Never>?
+        var authDelay: Timeout?
         var onConnect: [@Sendable () -> Void] = []
         var onConnectError: [@Sendable (SocketIOConnectError) -> Void] = []
         var onDisconnect: [@Sendable (SocketIODisconnectReason) -> Void] = []
@@ -30,13 +33,6 @@ public final class SocketIOClientSocket: @unchecked Sendable {
         var stateFeeds: [Int: AsyncStream<SocketIOConnectionState>.Continuation] = [:]
         /// Who waits until it is connected.
         var waiters: [Int: CheckedContinuation<Void, any Error>] = [:]
-    }
-
-    /// A sequence of events that somebody reads.
-    struct EventFeed {
-        /// Nil for every event.
-        let name: String?
-        let continuation: AsyncThrowingStream<SocketIOEvent, any Error>.Continuation
     }
 
     /// The client that it is a part of: what the official client calls `socket.io`.
@@ -70,7 +66,15 @@ public final class SocketIOClientSocket: @unchecked Sendable {
     // MARK: Connecting
 
     /// Sets what the server is told at the next connect, instead of `SocketIOClientConfiguration.auth`.
-    public func setAuth(_ auth: SocketIOAuth) { state.withLockedValue { $0.auth = auth } }
+    public func setAuth(_ auth: SocketIOAuth) {
+        let old = state.withLockedValue { state in
+            let old = state.auth
+            state.auth = auth
+            return old
+        }
+        // Freed here, and not under the lock: what a closure holds may ask this socket something when it goes.
+        withExtendedLifetime(old) {}
+    }
 
     /// Connects, and again whenever the connection is lost; returns at once. See `onConnect`, `connectionState` and `waitUntilConnected`.
     public func connect() {

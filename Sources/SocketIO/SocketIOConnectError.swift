@@ -16,7 +16,7 @@ public struct SocketIOConnectError: Error, Sendable, CustomStringConvertible {
         public static let connection = Self(rawValue: "connection")
         /// The closure of `SocketIOAuth` threw; `underlying` is what. It is asked again.
         public static let auth = Self(rawValue: "auth")
-        /// The server speaks an older protocol: Socket.IO 2, which is not compatible.
+        /// The server speaks an older protocol: Socket.IO 2, which is not compatible. The socket does not connect by itself any more.
         public static let incompatible = Self(rawValue: "incompatible")
         /// The socket, or the client, was disconnected meanwhile.
         public static let disconnected = Self(rawValue: "disconnected")

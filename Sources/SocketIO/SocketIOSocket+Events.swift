@@ -11,19 +11,34 @@ import WebSockets
 extension SocketIOSocket {
     // MARK: Handlers
 
-    func add(_ event: String?, _ handler: EventHandler<SocketIOSocket>, once: Bool = false) {
+    func add(_ event: String?, _ handler: EventHandler<SocketIOSocket>, once: Bool = false) -> SocketIOHandlerID {
         if let event, SocketIOPacket.isReserved(event) {
             logger.error("\"\(event)\" is reserved, and no client sends it: use onDisconnect and its like instead of on(\"\(event)\")")
         }
         // One that has left hears nothing any more, and has forgotten its handlers.
-        state.withLockedValue { if $0.phase != .disconnected { $0.handlers.add(event, handler, once: once) } }
+        let id = SocketIOHandlerID()
+        state.withLockedValue { if $0.phase != .disconnected { $0.handlers.add(event, handler, once: once, id: id) } }
+        return id
     }
 
     /// Removes the handlers of an event that were added to this socket.
-    public func off(_ event: String) { state.withLockedValue { $0.handlers.remove(event) } }
+    public func off(_ event: String) { change { $0.remove(event) } }
+
+    /// Removes one handler, by what `on`, `once` or `onAny` returned.
+    public func off(id: SocketIOHandlerID) { change { $0.remove(id) } }
 
     /// Removes what `onAny` added.
-    public func offAny() { state.withLockedValue { $0.handlers.remove(nil) } }
+    public func offAny() { change { $0.remove(nil) } }
+
+    private func change(_ body: (inout EventHandlers<SocketIOSocket>) -> Void) {
+        let old = state.withLockedValue { state in
+            let old = state.handlers
+            body(&state.handlers)
+            return old
+        }
+        // Freed here, and not under the lock: what the closures hold may ask this socket something when it goes.
+        withExtendedLifetime(old) {}
+    }
 
     /// Judges every event of this socket before its handlers see it; one that throws stops the event, and `onError` is told.
     public func use(_ middleware: @escaping @Sendable (SocketIOEvent) async throws -> Void) {

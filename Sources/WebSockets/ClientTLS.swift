@@ -123,7 +123,7 @@ extension ClientTLS {
     }
 
     /// What the certificate must bear: the name to send and check, or nil to check for the address that is connected to.
-    func checkedName(_ url: WebSocketURL, throughProxy: Bool) throws(ConnectError) -> String? {
+    package func checkedName(_ url: WebSocketURL, throughProxy: Bool) throws(ConnectError) -> String? {
         if let serverName { return serverName }
         guard url.isAddress else { return url.host }
         // The TLS engine compares an address with that of the connection, which is the proxy's.

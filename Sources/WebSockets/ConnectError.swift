@@ -106,6 +106,31 @@ public struct HandshakeRefused: Error, Sendable, CustomStringConvertible {
 // MARK: The network's errors, in words
 
 extension ConnectError {
+    /// Puts what another client met on the same way into the same words; nil for what is not about names, addresses, TLS or the proxy.
+    package init?(explaining error: any Error, _ url: WebSocketURL, proxy: Proxy?) {
+        if let known = error as? ConnectError {
+            self = known
+        } else if let failure = TLSFailure.connectError(error, url, certificate: nil) {
+            self = failure
+        } else if error is NIOConnectionError || Self.isUnreachable(error) {
+            self = .unreachable(error, url, proxy?.description ?? url.host)
+        } else if let proxy, let reason = Proxy.reason(error) {
+            self.init(proxy: proxy, url, reason, underlying: error)
+        } else {
+            return nil
+        }
+    }
+
+    /// Whether it is what connecting to one address, and nothing after that, ends with.
+    private static func isUnreachable(_ error: any Error) -> Bool {
+        [ECONNREFUSED, EHOSTUNREACH, ENETUNREACH].contains((error as? IOError)?.errnoCode)
+    }
+
+    /// What a proxy did instead of opening a tunnel.
+    package init(proxy: Proxy, _ url: WebSocketURL, _ text: String, underlying: any Error) {
+        self.init(.proxy, url, "the \(proxy) \(text)", underlying: underlying)
+    }
+
     /// Puts the resolver's and the system's errors into words.
     ///
     /// - Parameter peer: what was to be connected to: the host, or the proxy.

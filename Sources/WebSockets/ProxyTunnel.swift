@@ -111,19 +111,30 @@ private final class TunnelObserver: ChannelInboundHandler, RemovableChannelHandl
     }
 
     func explain(_ error: any Error) -> ConnectError {
-        error as? ConnectError ?? ConnectError(.proxy, url, "the \(proxy) \(reason(error))", underlying: error)
+        if let known = error as? ConnectError { return known }
+        let text = Proxy.reason(error) ?? other(error)
+        return ConnectError(proxy: proxy, url, text, underlying: error)
     }
 
-    private func reason(_ error: any Error) -> String {
+    private func other(_ error: any Error) -> String {
         switch error {
-        case let error as SOCKSError.ConnectionFailed: "did not connect: \(Self.meaning(error.reply.value)) (reply \(error.reply.value))"
-        case is SOCKSError.NoValidAuthenticationMethod, is SOCKSError.InvalidAuthenticationSelection:
-            "wants a user name and password, which is not supported for SOCKS5"
-        case is SOCKSError.InvalidProtocolVersion: "does not speak SOCKS5"
         case ChannelError.eof: "closed the connection"
         case is HTTPParserError: "does not speak HTTP: \(error)"
         case let error as NIOHTTP1ProxyConnectHandler.Error where error == .remoteConnectionClosed(): "closed the connection"
         default: "failed: \(ConnectError.reason(error))"
+        }
+    }
+}
+
+extension Proxy {
+    /// What an error of SOCKS means; nil for any other.
+    static func reason(_ error: any Error) -> String? {
+        switch error {
+        case let error as SOCKSError.ConnectionFailed: "did not connect: \(meaning(error.reply.value)) (reply \(error.reply.value))"
+        case is SOCKSError.NoValidAuthenticationMethod, is SOCKSError.InvalidAuthenticationSelection:
+            "wants a user name and password, which is not supported for SOCKS5"
+        case is SOCKSError.InvalidProtocolVersion: "does not speak SOCKS5"
+        default: nil
         }
     }
 

@@ -26,9 +26,9 @@ package struct WebSocketURL: Hashable, Sendable {
     /// Whether it is `wss`.
     package let isSecure: Bool
     /// The host in lower case; an IPv6 address without its brackets.
-    let host: String
+    package let host: String
     /// The port; the scheme's own where none was written.
-    let port: Int
+    package let port: Int
     /// The path and the query as they stand in the address, from the first slash on.
     package let path: String
     /// `user:password`, percent-decoded.

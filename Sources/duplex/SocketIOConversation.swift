@@ -15,6 +15,8 @@ struct SocketIOConversation: Sendable {
     let silence: Duration
     private let input = LineReader()
     private let activity = Activity()
+    /// What is printed of acknowledgements, in their order.
+    private let answers = AsyncStream<String>.makeStream()
 
     init(_ client: SocketIOClient, _ socket: SocketIOClientSocket, _ console: Console, silence: Duration) {
         self.client = client
@@ -30,6 +32,7 @@ struct SocketIOConversation: Sendable {
         let events = socket.allEvents
         let states = socket.connectionStates
         let printing = Task { await printEvents(events) }
+        let answering = Task { await printAnswers() }
         socket.onConnectError { error in notConnected(error) }
         socket.connect()
         let connecting = Task { await connectFirst() }
@@ -37,7 +40,9 @@ struct SocketIOConversation: Sendable {
         let isGood = await follow(states)
         typing.cancel()
         await client.close()
+        answers.continuation.finish()
         await printing.value
+        await answering.value
         await connecting.value
         await console.removePrompt()
         if let failure = activity.failure { throw failure }
@@ -83,6 +88,14 @@ struct SocketIOConversation: Sendable {
     private func printEvents(_ events: AsyncThrowingStream<SocketIOEvent, any Error>) async {
         do {
             for try await event in events { try await show(SocketIOLine(event: event.name, arguments: Array(event.arguments)).text) }
+        } catch {
+            fail(error)
+        }
+    }
+
+    private func printAnswers() async {
+        do {
+            for await answer in answers.stream { try await show(answer) }
         } catch {
             fail(error)
         }
@@ -135,10 +148,7 @@ struct SocketIOConversation: Sendable {
         activity.note()
         socket.emit(line.event, arguments: line.arguments) { result in
             guard case .success(let answer) = result else { return }
-            let text = "ack \(line.event): \(SocketIOLine.text(answer))"
-            Task {
-                do { try await show(text) } catch { fail(error) }
-            }
+            answers.continuation.yield("ack \(line.event): \(SocketIOLine.text(answer))")
         }
     }
 

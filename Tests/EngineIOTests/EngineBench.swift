@@ -4,6 +4,7 @@ import HTTPTypes
 import Logging
 import NIOConcurrencyHelpers
 import NIOCore
+import TestSupport
 import Testing
 import WebSocketCore
 import WebSockets
@@ -12,42 +13,19 @@ import WebSockets
 
 /// What happened in the sessions of a server, in order, as text; and the sessions themselves.
 final class Journal: Sendable {
-    private struct Contents {
-        var lines: [String] = []
-        var sessions: [EngineIOSession] = []
-        var waiters: [(count: Int, CheckedContinuation<Void, Never>)] = []
-    }
+    private let notes = Notes()
+    private let kept = NIOLockedValueBox<[EngineIOSession]>([])
 
-    private let contents = NIOLockedValueBox(Contents())
+    var lines: [String] { notes.lines }
+    var sessions: [EngineIOSession] { kept.withLockedValue { $0 } }
 
-    var lines: [String] { contents.withLockedValue { $0.lines } }
-    var sessions: [EngineIOSession] { contents.withLockedValue { $0.sessions } }
-
-    func forget() { contents.withLockedValue { $0.sessions = [] } }
-    func add(_ session: EngineIOSession) { contents.withLockedValue { $0.sessions.append(session) } }
-
-    func note(_ line: String) {
-        let woken = contents.withLockedValue { contents in
-            contents.lines.append(line)
-            let woken = contents.waiters.filter { $0.count <= contents.lines.count }
-            contents.waiters.removeAll { $0.count <= contents.lines.count }
-            return woken
-        }
-        for (_, waiter) in woken { waiter.resume() }
-    }
+    func forget() { kept.withLockedValue { $0 = [] } }
+    func add(_ session: EngineIOSession) { kept.withLockedValue { $0.append(session) } }
+    func note(_ line: String) { notes.add(line) }
 
     /// Waits until so many lines are there, and gives them.
     @discardableResult
-    func wait(_ count: Int) async -> [String] {
-        await withCheckedContinuation { continuation in
-            let isThere = contents.withLockedValue { contents in
-                if contents.lines.count < count { contents.waiters.append((count, continuation)) }
-                return contents.lines.count >= count
-            }
-            if isThere { continuation.resume() }
-        }
-        return lines
-    }
+    func wait(_ count: Int) async -> [String] { await notes.wait(count) }
 }
 
 /// Notes all that happens, and sends back what comes.

@@ -1,6 +1,7 @@
 // A client's connection and the namespaces on it: ClientConnection.swift, SocketIONamespace.swift, SocketIOServer.swift.
 
 import EngineIO
+import TestSupport
 import Testing
 import WebSockets
 

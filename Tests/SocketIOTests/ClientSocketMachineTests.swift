@@ -28,6 +28,7 @@ import WebSockets
             return bench
         }
 
+        var state: SocketIOConnectionState { machine.connectionState }
         func connect(isOpen: Bool) -> [String] { done { $0.connect(isOpen: isOpen) } }
         func opened() -> [String] { done { $0.opened() } }
         func authenticated(_ number: Int, _ auth: SocketIOObject? = nil) -> [String] { done { $0.authenticated(number, auth) } }
@@ -66,7 +67,7 @@ import WebSockets
             isWritable: Bool = true
         ) -> [String] {
             lastEmission += 1
-            let answer: ClientSocketMachine.Answer? = ack ? { @Sendable _ in } : nil
+            let answer: ClientSocketMachine.AckHandler? = ack ? { @Sendable _ in } : nil
             let emission = ClientSocketMachine.Emission(
                 number: lastEmission, values: [.string(name)], options: SocketIOSocket.SendOptions(isVolatile: volatile), answer: answer,
                 timeout: timeout)
@@ -122,10 +123,59 @@ import WebSockets
         #expect(bench.connect(isOpen: true) == ["authenticate 3"])
     }
 
-    @Test func anAnswerOfTheOldProtocol() {
+    @Test func anAnswerOfTheOldProtocolIsTheEnd() {
         let bench = Bench()
         _ = bench.connect(isOpen: true)
-        #expect(bench.receive(.connect(nil))[0].hasPrefix("connect_error: the server answered without a sid"))
+        let actions = bench.receive(.connect(nil))
+        #expect(actions.first?.hasPrefix("connect_error: the server answered without a sid") == true)
+        #expect(actions.dropFirst() == ["inactive"])
+        #expect(bench.state == .disconnected(nil))
+    }
+
+    @Test func aJoinThatIsTakenBack() {
+        let bench = Bench()
+        _ = bench.connect(isOpen: true)
+        _ = bench.authenticated(1, ["n": 1])
+        #expect(bench.disconnect() == ["inactive"])
+        // The server learns of it once it has let this socket in.
+        #expect(bench.event("early") == [])
+        #expect(bench.joined("id") == ["1"])
+        #expect(bench.joined("id") == [])
+    }
+
+    @Test(arguments: [true, false]) func aJoinThatIsTakenBackAndMadeAgain(isAccepted: Bool) {
+        let bench = Bench()
+        _ = bench.connect(isOpen: true)
+        _ = bench.authenticated(1, ["n": 1])
+        _ = bench.disconnect()
+        #expect(bench.connect(isOpen: true) == [])
+        #expect(bench.state == .connecting)
+        if isAccepted {
+            #expect(bench.joined("id") == ["1", "authenticate 5"])
+        } else {
+            #expect(bench.receive(.connectError(["message": "no"])) == ["authenticate 5"])
+        }
+        #expect(bench.authenticated(5, ["n": 2]) == [#"0{"n":2}"#])
+        #expect(bench.joined("id2") == ["connect"])
+        // With the connection goes what was due on it.
+        _ = bench.disconnect()
+        _ = bench.connect(isOpen: true)
+        _ = bench.authenticated(8)
+        _ = bench.disconnect()
+        _ = bench.lose()
+        _ = bench.connect(isOpen: true)
+        #expect(bench.authenticated(11) == ["0"])
+        #expect(bench.joined("id3") == ["connect"])
+    }
+
+    @Test func aDisconnectForTheSocketBefore() {
+        let bench = Bench.connected()
+        _ = bench.disconnect()
+        _ = bench.connect(isOpen: true)
+        _ = bench.authenticated(4)
+        // It crossed this socket's own.
+        #expect(bench.receive(.disconnect) == [])
+        #expect(bench.joined("id2") == ["connect"])
     }
 
     @Test func anAuthThatFailsIsRepeated() {
@@ -285,6 +335,15 @@ import WebSockets
         _ = bench.opened()
         #expect(bench.authenticated(7) == [#"0{"pid":"p","offset":"offset2"}"#])
         #expect(bench.joined("id", pid: "p") == ["connect"])
+    }
+
+    @Test func whatAsksForAnAcknowledgementHasNoOffset() {
+        let bench = Bench.connected(pid: "p")
+        _ = bench.event("a", "offset1")
+        _ = bench.event("b", "an argument", id: 3)
+        _ = bench.lose()
+        _ = bench.opened()
+        #expect(bench.authenticated(3) == [#"0{"pid":"p","offset":"offset1"}"#])
     }
 
     @Test func whatIsKeptUntilConnectedIsLimited() {

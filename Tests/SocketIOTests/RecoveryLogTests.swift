@@ -3,6 +3,7 @@
 import EngineIO
 import Foundation
 import NIOConcurrencyHelpers
+import TestSupport
 import Testing
 import WebSockets
 

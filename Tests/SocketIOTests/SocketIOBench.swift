@@ -6,46 +6,12 @@ import Logging
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
+import TestSupport
 import Testing
 import WebSocketCore
 import WebSockets
 
 @testable import SocketIO
-
-/// What happened at a server, in order, as text.
-final class Notes: Sendable {
-    private struct Contents {
-        var lines: [String] = []
-        var waiters: [(count: Int, CheckedContinuation<Void, Never>)] = []
-    }
-
-    private let contents = NIOLockedValueBox(Contents())
-
-    var lines: [String] { contents.withLockedValue { $0.lines } }
-
-    func add(_ line: String) {
-        let woken = contents.withLockedValue { contents in
-            contents.lines.append(line)
-            let woken = contents.waiters.filter { $0.count <= contents.lines.count }
-            contents.waiters.removeAll { $0.count <= contents.lines.count }
-            return woken
-        }
-        for (_, waiter) in woken { waiter.resume() }
-    }
-
-    /// Waits until so many lines are there, and gives them.
-    @discardableResult
-    func wait(_ count: Int) async -> [String] {
-        await withCheckedContinuation { continuation in
-            let isThere = contents.withLockedValue { contents in
-                if contents.lines.count < count { contents.waiters.append((count, continuation)) }
-                return contents.lines.count >= count
-            }
-            if isThere { continuation.resume() }
-        }
-        return lines
-    }
-}
 
 /// Lets tasks wait until a test goes on.
 final class Gate: Sendable {

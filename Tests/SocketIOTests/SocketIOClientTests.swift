@@ -3,7 +3,9 @@
 import EngineIO
 import NIOConcurrencyHelpers
 import NIOCore
+import TestSupport
 import Testing
+import WebSocketCore
 import WebSockets
 
 @testable import SocketIO
@@ -174,6 +176,90 @@ func withClient<R>(
         }
     }
 
+    @Test func whoIsCancelledBeforeSendsNothing() async throws {
+        try await run { bench in
+            try await bench.withClient { client in
+                let socket = client.socket()
+                socket.connect()
+                try await socket.waitUntilConnected()
+                let task = Task {
+                    withUnsafeCurrentTask { $0?.cancel() }
+                    return try await socket.emitWithAck("note", "cancelled")
+                }
+                await #expect(throws: CancellationError.self) { _ = try await task.value }
+                #expect(try await socket.emitWithAck("add", 1, 1) == [2])
+                #expect(bench.notes.lines == [])
+            }
+        }
+    }
+
+    @Test func anEventIsNotKeptForTheNextConnectionIfThereIsOne() async throws {
+        try await run { bench in
+            try await bench.withClient { client in
+                let socket = client.socket()
+                socket.connect()
+                try await socket.waitUntilConnected()
+                // Asked before there was a connection, or the one before it; there is one now.
+                for session in [nil, try EngineIOClientSession("http://localhost", handler: Silent())] {
+                    let answers = Notes()
+                    var emission = ClientSocketMachine.Emission(
+                        number: 0, values: ["add", 1, 2], answer: { answers.add("\((try? $0.get().first?.int) ?? -1)") })
+                    socket.emit(&emission, asked: session, isAlive: false, isWritable: false)
+                    #expect(await answers.wait(1) == ["3"])
+                }
+            }
+        }
+    }
+
+    private final class Silent: EngineIOClientHandler {
+        func opened(_ session: EngineIOClientSession) {}
+        func received(_ message: Message, from session: EngineIOClientSession) {}
+        func closed(_ session: EngineIOClientSession, _ closure: EngineIOClosure, _ error: EngineIOClientError?) {}
+    }
+
+    @Test func oneHandlerIsRemoved() async throws {
+        try await withSocketIO(prepare: { io, notes in
+            io.onConnection { socket in
+                let id = socket.on("x") { notes.add("removed") }
+                socket.on("x") { notes.add("kept") }
+                socket.off(id: id)
+                socket.emit("y")
+            }
+        }) { bench in
+            try await bench.withClient { client in
+                let socket = client.socket()
+                let ids = [
+                    socket.on("y") { bench.notes.add("removed") }, socket.on("y") { (_: Int) async in bench.notes.add("removed") },
+                    socket.once("y") { _ in bench.notes.add("removed") }, socket.onAny { _ in bench.notes.add("removed") },
+                ]
+                socket.on("y") {
+                    bench.notes.add("client's")
+                    socket.emit("x")
+                }
+                for id in ids { socket.off(id: id) }
+                #expect(Set(ids).count == 4)
+                socket.connect()
+                #expect(await bench.notes.wait(2) == ["client's", "kept"])
+            }
+        }
+    }
+
+    @Test func whatAHandlerHeldMayCallItsSocket() async throws {
+        final class Caller: Sendable {
+            let socket: SocketIOClientSocket
+            init(_ socket: SocketIOClientSocket) { self.socket = socket }
+            deinit { socket.off("other") }
+        }
+        let socket = try SocketIOClient("http://localhost").socket()
+        func add() -> SocketIOHandlerID {
+            let caller = Caller(socket)
+            return socket.on("x") { withExtendedLifetime(caller) {} }
+        }
+        _ = add()
+        socket.off("x")
+        socket.off(id: add())
+    }
+
     @Test func aReservedNameIsNotSent() async throws {
         try await run { bench in
             try await bench.withClient { client in
@@ -266,6 +352,75 @@ func withClient<R>(
         }
     }
 
+    @Test func nobodyIsAskedForCredentialsAnyMore() async throws {
+        try await run { bench in
+            let notes = Notes()
+            try await bench.withClient {
+                $0.auth = .closure {
+                    notes.add("asked")
+                    do {
+                        try await Task.sleep(for: .seconds(1000))
+                    } catch {
+                        notes.add("cancelled")
+                    }
+                    return [:]
+                }
+            } _: { client in
+                client.socket().connect()
+                #expect(await notes.wait(1) == ["asked"])
+            }
+            #expect(await notes.wait(2) == ["asked", "cancelled"])
+        }
+    }
+
+    // MARK: Disconnecting
+
+    @Test func whoeverClosesWaitsForTheEnd() async throws {
+        try await run { bench in
+            try await bench.withClient { client in
+                let socket = client.socket()
+                socket.connect()
+                try await socket.waitUntilConnected()
+                let session = try #require(client.connection)
+                let other = Task { await client.close() }
+                while client.isOpen { await Task.yield() }
+                await client.close()
+                #expect(session.isDone)
+                await other.value
+            }
+        }
+    }
+
+    // MARK: A device that sleeps
+
+    private enum Waking: CaseIterable, Sendable { case byItself, emitting, asked }
+
+    @Test(arguments: Waking.allCases, [Way.polling, .webSocket]) private func aDeviceThatHasSlept(waking: Waking, way: Way) async throws {
+        try await run { bench in
+            let slept = NIOLockedValueBox(Duration.zero)
+            try await bench.withClient(way) {
+                $0.engine.now = { EngineIOClientSession.now.advanced(by: slept.withLockedValue { $0 }) }
+            } _: { client in
+                let socket = client.socket()
+                let notes = Notes()
+                socket.onConnect { notes.add("connect") }
+                socket.onDisconnect { notes.add("\($0)") }
+                socket.connect()
+                await notes.wait(1)
+                slept.withLockedValue { $0 = .seconds(3600) }
+                switch waking {
+                case .byItself: break
+                case .asked: client.checkConnection()
+                // What is said is said on the new connection.
+                case .emitting:
+                    let sum = try await socket.emitWithAck("add", 1, 2)
+                    #expect(sum == [3])
+                }
+                #expect(await notes.wait(3) == ["connect", "ping timeout", "connect"])
+            }
+        }
+    }
+
     // MARK: Disconnecting
 
     @Test func theServerDisconnects() async throws {
@@ -324,6 +479,27 @@ func withClient<R>(
                 #expect(await bench.notes.wait(3) == ["a", "b", "c"])
                 _ = try await socket.emitWithAck("add", 1, 1)
                 #expect(bench.notes.lines == ["a", "b", "c"])
+            }
+        }
+    }
+
+    @Test(arguments: [Way.polling, .webSocket]) func aFullBufferLeavesAtOnce(way: Way) async throws {
+        let size = NIOLockedValueBox(0)
+        try await withSocketIO(prepare: { io, _ in
+            io.main.on("bytes") { (_: SocketIOSocket, bytes: ByteBuffer) in size.withLockedValue { $0 += bytes.readableBytes } }
+        }) { bench in
+            try await bench.withClient(way) { client in
+                let socket = client.socket()
+                // As much as is kept, which Base64 makes a third more.
+                let bytes = ByteBuffer(repeating: 1, count: 60_000)
+                for _ in 0..<69 { socket.emit("bytes", bytes) }
+                let notes = Notes()
+                socket.onDisconnect { notes.add("\($0)") }
+                socket.connect()
+                let answer = try await socket.emitWithAck("echo", 1)
+                #expect(answer == [1])
+                #expect(size.withLockedValue { $0 } == 69 * 60_000)
+                #expect(notes.lines == [])
             }
         }
     }

@@ -1,6 +1,7 @@
 // Events and acknowledgements both ways: SocketIOSocket.swift, SocketIOSocket+Events.swift, SocketIOSocket+Emitting.swift, EventQueue.swift.
 
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import SocketIO

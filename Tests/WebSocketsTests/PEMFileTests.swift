@@ -1,5 +1,6 @@
 // Certificates and keys in files, and what is wrong with one.
 
+import TestSupport
 import Testing
 
 @testable import WebSockets

@@ -2,6 +2,7 @@
 
 #if os(Linux)
 
+import TestSupport
 import Testing
 
 @testable import WebSockets

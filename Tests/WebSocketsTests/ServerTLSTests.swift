@@ -5,6 +5,7 @@ import NIOCertificateReloading
 import NIOCore
 import NIOPosix
 import NIOSSL
+import TestSupport
 import Testing
 
 @testable import WebSockets

@@ -6,6 +6,7 @@ import Logging
 import NIOCore
 import NIOSSL
 import Synchronization
+import TestSupport
 import WebSocketCore
 
 @testable import WebSockets
@@ -114,29 +115,12 @@ final class LogRecorder: Sendable {
     var shown: [Line] { lines.filter { $0.level >= .info && $0.text != "draining" } }
 }
 
-/// A folder of files that is gone at the end.
-final class TestFolder: Sendable {
-    let path = FileManager.default.temporaryDirectory.appending(path: "duplex-\(UInt64.random(in: 0...UInt64.max))").path
-
-    init() throws { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) }
-    deinit { try? FileManager.default.removeItem(atPath: path) }
-
-    /// Writes a file, and gives its path.
-    @discardableResult
-    func write(_ text: String, _ name: String) throws -> String {
-        let file = path + "/" + name
-        try Data(text.utf8).write(to: URL(fileURLWithPath: file))
-        return file
-    }
-}
-
 extension TestAuthority {
     /// Files of a certificate for localhost.
     func serverTLS(in folder: TestFolder, asksForCertificate: Bool = false) throws -> ServerTLS {
-        let identity = try identity(names: ["localhost"])
+        let files = try files(identity(names: ["localhost"]), in: folder)
         return ServerTLS(
-            certificateChain: try folder.write(identity.certificate, "server.pem"),
-            privateKey: try folder.write(identity.key, "server.key"),
+            certificateChain: files.certificate, privateKey: files.key,
             clientRoots: asksForCertificate ? try folder.write(root, "root.pem") : nil)
     }
 

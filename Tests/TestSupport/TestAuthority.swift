@@ -1,7 +1,7 @@
 // Certificates made for one test: an authority, and what it signs.
 
 import Crypto
-import NIOSSL
+package import NIOSSL
 import SwiftASN1
 import X509
 
@@ -12,13 +12,13 @@ import Foundation
 #endif
 
 /// A certificate authority that nobody trusts by itself.
-struct TestAuthority {
+package struct TestAuthority {
     /// A certificate and its key, in PEM.
-    struct Identity {
-        let certificate: String
-        let key: String
+    package struct Identity {
+        package let certificate: String
+        package let key: String
 
-        func nioSSL() throws -> (chain: [NIOSSLCertificateSource], key: NIOSSLPrivateKeySource) {
+        package func nioSSL() throws -> (chain: [NIOSSLCertificateSource], key: NIOSSLPrivateKeySource) {
             (
                 try NIOSSLCertificate.fromPEMBytes(Array(certificate.utf8)).map { .certificate($0) },
                 .privateKey(try NIOSSLPrivateKey(bytes: Array(key.utf8), format: .pem))
@@ -27,11 +27,11 @@ struct TestAuthority {
     }
 
     /// The authority's own certificate in PEM.
-    let root: String
+    package let root: String
     private let key = P256.Signing.PrivateKey()
     private let name: DistinguishedName
 
-    init(_ commonName: String = "Duplex test authority") throws {
+    package init(_ commonName: String = "Duplex test authority") throws {
         name = try DistinguishedName { CommonName(commonName) }
         root = try Self.pem(
             subject: name, key.publicKey, issuer: name, key, validFor: 3600,
@@ -41,7 +41,7 @@ struct TestAuthority {
     /// Signs a certificate for names and addresses.
     ///
     /// - Parameter validFor: seconds from now; negative for one that has expired.
-    func identity(names: [String] = [], addresses: [[UInt8]] = [], validFor: Double = 3600) throws -> Identity {
+    package func identity(names: [String] = [], addresses: [[UInt8]] = [], validFor: Double = 3600) throws -> Identity {
         let key = P256.Signing.PrivateKey()
         let all =
             names.map { GeneralName.dnsName($0) } + addresses.map { .ipAddress(ASN1OctetString(contentBytes: $0[...])) }
@@ -57,7 +57,7 @@ struct TestAuthority {
     /// A context for a server with such a certificate.
     ///
     /// - Parameter asksForCertificate: whether the client must show a certificate of this authority.
-    func serverContext(_ identity: Identity, asksForCertificate: Bool = false) throws -> NIOSSLContext {
+    package func serverContext(_ identity: Identity, asksForCertificate: Bool = false) throws -> NIOSSLContext {
         let (chain, key) = try identity.nioSSL()
         var configuration = TLSConfiguration.makeServerConfiguration(certificateChain: chain, privateKey: key)
         if asksForCertificate {
@@ -65,6 +65,11 @@ struct TestAuthority {
             configuration.trustRoots = .certificates(try NIOSSLCertificate.fromPEMBytes(Array(root.utf8)))
         }
         return try NIOSSLContext(configuration: configuration)
+    }
+
+    /// Files of such a certificate and its key, for a server that reads them.
+    package func files(_ identity: Identity, in folder: TestFolder) throws -> (certificate: String, key: String) {
+        (try folder.write(identity.certificate, "server.pem"), try folder.write(identity.key, "server.key"))
     }
 
     private static func pem(
