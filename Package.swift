@@ -265,6 +265,7 @@ let package = Package(
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ],
             swiftSettings: settings
         ),
@@ -307,6 +308,7 @@ let package = Package(
                 "WebSocketCore",
                 "EngineIO",
                 "RedisPubSub",
+                "RedisSocketIO",
                 "SocketIO",
                 "WebSocketDeflate",
                 "WebSockets",

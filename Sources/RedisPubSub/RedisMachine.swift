@@ -38,30 +38,30 @@ struct RedisMachine {
         case refused(String)
     }
 
-    private enum Expected {
+    enum Expected {
         case hello, greeting, ping, publish(size: Int), request(Int)
         case subscribe(RedisTarget), unsubscribe(RedisTarget)
     }
 
     let role: Role
-    private let settings: RedisConfiguration
-    private(set) var state = State.idle
-    private var pending: Deque<(what: Expected, at: NIODeadline)> = []
-    private var subscriptions: RedisSubscriptions
+    let settings: RedisConfiguration
+    var state = State.idle
+    var pending: Deque<(what: Expected, at: NIODeadline)> = []
+    var subscriptions: RedisSubscriptions
     private var backoff: RedisBackoff
     /// When the connection has to be ready.
-    private var greetingDeadline: NIODeadline?
-    private var readySince: NIODeadline?
-    private var lastHeard = NIODeadline.uptimeNanoseconds(0)
-    private var version = 3
+    var greetingDeadline: NIODeadline?
+    var readySince: NIODeadline?
+    var lastHeard = NIODeadline.uptimeNanoseconds(0)
+    var version = 3
     private var output = ByteBuffer()
-    private var actions: [Action] = []
-    private var kept: Deque<RedisCommand> = []
-    private var keptBytes = 0
+    var actions: [Action] = []
+    var kept: Deque<RedisCommand> = []
+    var keptBytes = 0
     /// The bytes of publications that Redis has not answered.
-    private var unansweredBytes = 0
+    var unansweredBytes = 0
     /// Publications that Redis did not get, or may not have got.
-    private(set) var droppedPublications = 0
+    var droppedPublications = 0
 
     init(_ role: Role, _ settings: RedisConfiguration) {
         self.role = role
@@ -138,7 +138,7 @@ struct RedisMachine {
         actions.append(.becameLost(reason))
     }
 
-    private mutating func cut(_ reason: String, _ now: NIODeadline, _ random: Double) {
+    mutating func cut(_ reason: String, _ now: NIODeadline, _ random: Double) {
         actions.append(.cut)
         lost(reason, now: now, random: random)
     }
@@ -190,7 +190,7 @@ struct RedisMachine {
 
     // MARK: Commands
 
-    private mutating func send(_ command: RedisCommand, _ expected: Expected, _ now: NIODeadline) {
+    mutating func send(_ command: RedisCommand, _ expected: Expected, _ now: NIODeadline) {
         command.write(to: &output)
         pending.append((expected, now))
     }
@@ -210,7 +210,7 @@ struct RedisMachine {
         return .sent
     }
 
-    private mutating func sendPublication(_ command: RedisCommand, _ now: NIODeadline) {
+    mutating func sendPublication(_ command: RedisCommand, _ now: NIODeadline) {
         unansweredBytes += command.size
         send(command, .publish(size: command.size), now)
     }
@@ -242,116 +242,4 @@ struct RedisMachine {
     }
 
     mutating func unsubscribe(from target: RedisTarget, now: NIODeadline) { subscriptions.giveUp(target, now: now) }
-
-    // MARK: What comes
-
-    /// Redis has said something.
-    mutating func received(_ value: RESPValue, now: NIODeadline, random: Double) {
-        guard state == .greeting || state == .ready else { return }
-        lastHeard = now
-        do throws(RedisError) {
-            try take(value, now)
-        } catch {
-            cut(error.description, now, random)
-        }
-    }
-
-    private mutating func take(_ value: RESPValue, _ now: NIODeadline) throws(RedisError) {
-        switch value {
-        case .push(let values): return try push(values)
-        case .array(let values) where role == .subscriptions && version == 2 && state == .ready:
-            // RESP2 has no pushes: what comes on such a connection are messages, confirmations and the answer to PING.
-            if values.first?.text != "pong" { return try push(values) }
-        default: break
-        }
-        guard let expected = pending.popFirst() else { throw .unexpected("an answer to nothing") }
-        try answer(expected.what, value, now)
-    }
-
-    private mutating func answer(_ expected: Expected, _ value: RESPValue, _ now: NIODeadline) throws(RedisError) {
-        switch expected {
-        case .hello: try greeted(value, now)
-        case .greeting:
-            if case .error(let text) = value { throw .refused(text) }
-            if pending.isEmpty { becomeReady(now) }
-        case .ping: if case .error(let text) = value { throw .refused(text) }
-        case .publish(let size):
-            unansweredBytes -= size
-            guard case .error(let text) = value else { return }
-            droppedPublications += 1
-            actions.append(.refused(text))
-        case .request(let id):
-            if case .error(let text) = value {
-                actions.append(.answered(id, .failure(.refused(text))))
-            } else {
-                actions.append(.answered(id, .success(value)))
-            }
-        case .subscribe, .unsubscribe:
-            guard case .error(let text) = value else { throw .unexpected("no confirmation of a subscription") }
-            actions.append(.refused(text))
-        }
-    }
-
-    // MARK: The greeting
-
-    private mutating func greeted(_ value: RESPValue, _ now: NIODeadline) throws(RedisError) {
-        if case .error(let text) = value {
-            // A wrong password is wrong in RESP2 as well.
-            if text.hasPrefix("WRONGPASS") || text.hasPrefix("LOADING") { throw .refused(text) }
-            version = 2
-            if let password = settings.url.password {
-                send(RedisCommand(["AUTH"] + (settings.url.user.map { [$0] } ?? []) + [password]), .greeting, now)
-            }
-        }
-        if settings.url.database != 0 { send(RedisCommand("SELECT", String(settings.url.database)), .greeting, now) }
-        // Without a password, RESP2 has nothing yet that tells whether commands are taken.
-        if version == 2 { send(RedisCommand("PING"), .greeting, now) }
-        if pending.isEmpty { becomeReady(now) }
-    }
-
-    private mutating func becomeReady(_ now: NIODeadline) {
-        state = .ready
-        readySince = now
-        greetingDeadline = nil
-        for target in subscriptions.resubscribe() { send(target.command(subscribing: true), .subscribe(target), now) }
-        while let command = kept.popFirst() {
-            keptBytes -= command.size
-            sendPublication(command, now)
-        }
-        actions.append(.becameReady(version: version))
-    }
-
-    // MARK: Pushes
-
-    private mutating func push(_ values: [RESPValue]) throws(RedisError) {
-        switch values.first?.text {
-        case "message": message(values, at: 1) { .channel($0) }
-        case "pmessage": message(values, at: 2) { _ in values[1].text.map { .pattern($0) } }
-        case "subscribe": try confirm(values, isActive: true) { .channel($0) }
-        case "psubscribe": try confirm(values, isActive: true) { .pattern($0) }
-        case "unsubscribe": try confirm(values, isActive: false) { .channel($0) }
-        case "punsubscribe": try confirm(values, isActive: false) { .pattern($0) }
-        // What later versions may say unasked.
-        default: break
-        }
-    }
-
-    /// A message; one on a channel whose name is not UTF-8 can not be for this node.
-    private mutating func message(_ values: [RESPValue], at place: Int, _ target: (String) -> RedisTarget?) {
-        guard values.count == place + 2, let channel = values[place].text, case .bulk(let payload) = values[place + 1],
-            let target = target(channel)
-        else { return }
-        actions.append(.message(target, channel: channel, payload))
-    }
-
-    private mutating func confirm(_ values: [RESPValue], isActive: Bool, _ target: (String) -> RedisTarget) throws(RedisError) {
-        guard values.count == 3, let name = values[1].text else { throw .unexpected("a confirmation without a name") }
-        let target = target(name)
-        guard let expected = pending.popFirst() else { throw .unexpected("a confirmation of nothing") }
-        switch expected.what {
-        case .subscribe(target) where isActive, .unsubscribe(target) where !isActive: break
-        default: throw .unexpected("a confirmation of something else")
-        }
-        if subscriptions.confirmed(target, isActive: isActive) { actions.append(isActive ? .subscribed(target) : .unsubscribed(target)) }
-    }
 }

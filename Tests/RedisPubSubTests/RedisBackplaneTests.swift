@@ -1,5 +1,6 @@
 import Foundation
 import NIOCore
+import NIOSSL
 import PubSub
 import TestSupport
 import Testing
@@ -185,6 +186,69 @@ struct RedisBackplaneTests {
             await wrong.client.close()
             #expect(right.client.status.state == .closed)
         }
+    }
+
+    @Test func speaksRESP2ToARedisWithoutHello() async throws {
+        let settings: (inout RedisConfiguration) -> Void = {
+            $0.url.password = "secret"
+            $0.url.database = 3
+            $0.pingInterval = .milliseconds(20)
+        }
+        let arguments = ["--rename-command", "HELLO", "", "--requirepass", "secret"]
+        try await withTwoNodes(redis: arguments, settings) { a, b, redis in
+            try await b.listen(to: ["t", "end"], matching: ["p/+", "#"])
+            for number in 0..<500 { a.say(String(number), to: number % 2 == 0 ? "t" : "p/x") }
+            // Some pings among it.
+            try await Task.sleep(for: .milliseconds(100))
+            a.say("", to: "end")
+            try await eventually { b.heard.last == "end=" }
+            #expect(b.heard.dropLast() == (0..<500).map { $0 % 2 == 0 ? "t=\($0)" : "p/x=\($0)" }[...])
+            b.backplane.unsubscribe(from: .topic("t"))
+            try await eventually { try await a.client.subscriberCount(of: "test:t") == 0 }
+            #expect(a.client.status.connectionsLost == 0 && b.client.status.connectionsLost == 0)
+        }
+    }
+
+    @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/openssl"), "openssl is not installed"))
+    func speaksTLSToWhomItTrusts() async throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "duplex-redis-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let (certificate, key) = (folder.appending(path: "cert.pem").path, folder.appending(path: "key.pem").path)
+        try run(
+            "/usr/bin/openssl",
+            [
+                "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-days", "2", "-subj",
+                "/CN=localhost",
+                "-addext", "subjectAltName=DNS:localhost",
+            ])
+        let arguments = ["--tls-cert-file", certificate, "--tls-key-file", key, "--tls-auth-clients", "no"]
+        let trusting: (inout RedisConfiguration) -> Void = {
+            $0.url.host = "localhost"
+            $0.url.isTLS = true
+            $0.tls.trustRoots = .file(certificate)
+        }
+        try await withTwoNodes(redis: arguments, isTLS: true, trusting) { a, b, redis in
+            try await b.listen(to: ["t"])
+            a.say("x", to: "t")
+            try await eventually { b.heard == ["t=x"] }
+            let stranger = TestNode(port: redis.port) {
+                $0.url.host = "localhost"
+                $0.url.isTLS = true
+            }
+            try await eventually { stranger.client.status.lastError?.contains("CERTIFICATE_VERIFY_FAILED") == true }
+            await stranger.client.close()
+        }
+    }
+
+    private func run(_ program: String, _ arguments: [String]) throws {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: program)
+        process.arguments = arguments
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 0)
     }
 
     @Test func aNodeServesWithoutRedis() async throws {

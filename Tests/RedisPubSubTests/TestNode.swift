@@ -51,9 +51,10 @@ final class TestNode: Sendable {
 
 /// Runs two nodes on one Redis while a body does.
 func withTwoNodes(
-    _ change: (inout RedisConfiguration) -> Void = { _ in }, _ body: (TestNode, TestNode, RedisServerProcess) async throws -> Void
+    redis arguments: [String] = [], isTLS: Bool = false, _ change: (inout RedisConfiguration) -> Void = { _ in },
+    _ body: (TestNode, TestNode, RedisServerProcess) async throws -> Void
 ) async throws {
-    try await withRedis { redis in
+    try await withRedis(isTLS: isTLS, arguments) { redis in
         let (a, b) = (TestNode(port: redis.port, change), TestNode(port: redis.port, change))
         do {
             try await eventually { a.client.status.state == .ready && b.client.status.state == .ready }

@@ -34,14 +34,15 @@ public final class RedisServerProcess: Sendable {
     ///
     /// - Parameters:
     ///   - port: nil for any free one.
+    ///   - isTLS: whether it speaks TLS; the arguments name the certificate then.
     ///   - arguments: what else its command line has.
-    public static func start(port: Int? = nil, arguments: [String] = []) async throws -> RedisServerProcess {
+    public static func start(port: Int? = nil, isTLS: Bool = false, arguments: [String] = []) async throws -> RedisServerProcess {
         // Between asking for a free port and using it, another process may take it: then the next one is tried.
         var failure = Failure(description: missing)
         for _ in 0..<(port == nil ? 5 : 1) {
             let port = try port ?? freePort()
             do {
-                return try await start(on: port, arguments)
+                return try await start(on: port, isTLS, arguments)
             } catch let error as Failure {
                 failure = error
             }
@@ -49,12 +50,13 @@ public final class RedisServerProcess: Sendable {
         throw failure
     }
 
-    private static func start(on port: Int, _ arguments: [String]) async throws -> RedisServerProcess {
+    private static func start(on port: Int, _ isTLS: Bool, _ arguments: [String]) async throws -> RedisServerProcess {
         guard let path else { throw Failure(description: missing) }
         let (process, pipe) = (Process(), Pipe())
         process.executableURL = URL(fileURLWithPath: path)
+        let ports = isTLS ? ["--port", "0", "--tls-port", String(port)] : ["--port", String(port)]
         process.arguments =
-            ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--daemonize", "no"] + arguments
+            ports + ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--daemonize", "no"] + arguments
         process.standardOutput = pipe
         process.standardError = pipe
         try process.run()
@@ -122,8 +124,10 @@ public final class RedisServerProcess: Sendable {
 }
 
 /// Runs a Redis server while a body does.
-public func withRedis<R>(_ arguments: [String] = [], _ body: (RedisServerProcess) async throws -> R) async throws -> R {
-    let server = try await RedisServerProcess.start(arguments: arguments)
+public func withRedis<R>(
+    isTLS: Bool = false, _ arguments: [String] = [], _ body: (RedisServerProcess) async throws -> R
+) async throws -> R {
+    let server = try await RedisServerProcess.start(isTLS: isTLS, arguments: arguments)
     defer { server.stop() }
     return try await body(server)
 }
