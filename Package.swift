@@ -17,6 +17,8 @@ let package = Package(
     products: [
         .library(name: "EngineIO", targets: ["EngineIO"]),
         .library(name: "PubSub", targets: ["PubSub"]),
+        .library(name: "RedisPubSub", targets: ["RedisPubSub"]),
+        .library(name: "RedisSocketIO", targets: ["RedisSocketIO"]),
         .library(name: "SocketIO", targets: ["SocketIO"]),
         .library(name: "WebSocketCore", targets: ["WebSocketCore"]),
         .library(name: "WebSocketDeflate", targets: ["WebSocketDeflate"]),
@@ -52,6 +54,32 @@ let package = Package(
             name: "PubSub",
             dependencies: [
                 .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "RedisPubSub",
+            dependencies: [
+                "PubSub",
+                .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "RedisSocketIO",
+            dependencies: [
+                "RedisPubSub",
+                "SocketIO",
+                "WebSockets",
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
                 .product(name: "NIOCore", package: "swift-nio"),
             ],
@@ -141,6 +169,8 @@ let package = Package(
                 "EngineIO",
                 "Gallery",
                 "PubSub",
+                "RedisPubSub",
+                "RedisSocketIO",
                 "SocketIO",
                 "WebSocketCore",
                 "WebSocketDeflate",
@@ -236,6 +266,38 @@ let package = Package(
             swiftSettings: settings
         ),
         .testTarget(
+            name: "RedisPubSubTests",
+            dependencies: [
+                "PubSub",
+                "RedisPubSub",
+                "TestSupport",
+                "WebSocketCore",
+                "WebSockets",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "RedisSocketIOTests",
+            dependencies: [
+                "EngineIO",
+                "RedisPubSub",
+                "RedisSocketIO",
+                "SocketIO",
+                "TestSupport",
+                "WebSocketCore",
+                "WebSockets",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
             name: "SocketIOTests",
             dependencies: [
                 "EngineIO",
@@ -257,6 +319,8 @@ let package = Package(
                 "TestSupport",
                 "WebSocketCore",
                 "EngineIO",
+                "RedisPubSub",
+                "RedisSocketIO",
                 "SocketIO",
                 "WebSocketDeflate",
                 "WebSockets",

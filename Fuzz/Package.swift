@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// Fuzzing of WebSocketCore, WebSocketDeflate, the reactor's handshakes, EngineIO's payloads and SocketIO. A package of its own, so that the
+// Fuzzing of WebSocketCore, WebSocketDeflate, the reactor's handshakes, EngineIO's payloads, SocketIO and what comes from Redis. A package of its own, so that the
 // library's users and its main build never see it; Scripts/fuzz builds it with the sanitizers and links libFuzzer.
 let package = Package(
     name: "fuzz",
@@ -17,6 +17,8 @@ let package = Package(
             name: "Fuzz",
             dependencies: [
                 .product(name: "EngineIO", package: "duplex"),
+                .product(name: "RedisPubSub", package: "duplex"),
+                .product(name: "RedisSocketIO", package: "duplex"),
                 .product(name: "SocketIO", package: "duplex"),
                 .product(name: "WebSocketCore", package: "duplex"),
                 .product(name: "WebSocketDeflate", package: "duplex"),

@@ -7,6 +7,16 @@ public import WebSockets
 public final class Exhibition: Sendable {
     let entries: [Entry]
 
+    /// The first levels of the exhibits' topics.
+    private static let topics: Set<Substring> = [
+        "auction", "chat", "commands", "compare", "dashboard", "devices", "document", "game", "live", "notifications", "ticker",
+    ]
+
+    /// Whether a topic is one of the gallery's: what is said there concerns this server alone.
+    public static func hasTopic(_ topic: String) -> Bool {
+        topic.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false).first.map(topics.contains) == true
+    }
+
     /// Makes a gallery.
     ///
     /// - Parameter crowd: who simulates members for the chat; nil to do without.

@@ -66,25 +66,6 @@ extension SocketIOClusterMessage.Content {
     }
 }
 
-extension SocketIOClusterMessage.Socket {
-    fileprivate var value: SocketIOValue { ["id": .string(id), "handshake": handshake, "rooms": .sorted(rooms), "data": data] }
-}
-
-extension SocketIOBroadcastOptions {
-    /// Without `isLocal`: what is this node's is not said to others.
-    fileprivate var value: SocketIOValue {
-        var flags = SocketIOObject()
-        if isVolatile { flags["volatile"] = true }
-        if compression == .never { flags["compress"] = false }
-        if let timeout { flags["timeout"] = .int(Int(timeout / .milliseconds(1))) }
-        return ["rooms": .sorted(rooms), "except": .sorted(except), "flags": .object(flags)]
-    }
-}
-
-extension SocketIOValue {
-    fileprivate static func sorted(_ names: Set<String>) -> SocketIOValue { .array(names.sorted().map { .string($0) }) }
-}
-
 // MARK: Reading
 
 extension SocketIOClusterMessage {
@@ -92,12 +73,12 @@ extension SocketIOClusterMessage {
     ///
     /// - Throws: `SocketIOParseError` of the rule `invalidClusterMessage`, with the member that is missing or of another kind.
     public init(_ value: SocketIOValue) throws(SocketIOParseError) {
-        let members = Members(value, of: "the message")
+        let members = SocketIOClusterMembers(value, of: "the message")
         let number = try members.int("type")
-        guard let type = MessageType(rawValue: number) else { throw Members.error("type \(number)") }
+        guard let type = MessageType(rawValue: number) else { throw SocketIOClusterMembers.error("type \(number)") }
         self.init(
             node: try members.string("uid"), namespace: try members.string("nsp"),
-            try Content(type, Members(value["data"] ?? .null, of: "data")))
+            try Content(type, SocketIOClusterMembers(value["data"] ?? .null, of: "data")))
     }
 }
 
@@ -106,84 +87,8 @@ extension SocketIOParseError.Rule {
     public static let invalidClusterMessage = Self("sent a message to the cluster that can not be one")
 }
 
-/// The members of an object that another node sent.
-private struct Members {
-    private let object: SocketIOValue
-    private let place: String
-
-    init(_ object: SocketIOValue, of place: String) {
-        self.object = object
-        self.place = place
-    }
-
-    static func error(_ what: String) -> SocketIOParseError { SocketIOParseError(.invalidClusterMessage, what) }
-
-    subscript(name: String) -> SocketIOValue { object[name] ?? .null }
-
-    func members(_ name: String) throws(SocketIOParseError) -> Members {
-        guard case .object = self[name] else { throw error(name, "an object") }
-        return Members(self[name], of: "\(name) of \(place)")
-    }
-
-    func string(_ name: String) throws(SocketIOParseError) -> String { try need(name, "a string", self[name].string) }
-    func int(_ name: String) throws(SocketIOParseError) -> Int { try need(name, "a whole number", self[name].int) }
-    func array(_ name: String) throws(SocketIOParseError) -> [SocketIOValue] { try need(name, "an array", self[name].array) }
-
-    /// A member that may be missing.
-    func optional<Value>(_ name: String, _ read: (String) throws(SocketIOParseError) -> Value) throws(SocketIOParseError) -> Value? {
-        self[name].isNull ? nil : try read(name)
-    }
-
-    func bool(_ name: String) throws(SocketIOParseError) -> Bool { try need(name, "a boolean", self[name].bool) }
-
-    func names(_ name: String) throws(SocketIOParseError) -> Set<String> {
-        var names: Set<String> = []
-        for value in try array(name) { names.insert(try need(name, "an array of strings", value.string)) }
-        return names
-    }
-
-    /// An event: its name and its arguments.
-    func event(_ name: String) throws(SocketIOParseError) -> [SocketIOValue] {
-        let values = try array(name)
-        guard values.first?.eventName != nil else { throw error(name, "an event") }
-        return values
-    }
-
-    func options() throws(SocketIOParseError) -> SocketIOBroadcastOptions {
-        let members = try members("opts")
-        var options = SocketIOBroadcastOptions(rooms: try members.names("rooms"), except: try members.names("except"))
-        guard let flags = try members.optional("flags", members.members) else { return options }
-        options.isVolatile = try flags.optional("volatile", flags.bool) ?? false
-        options.compression = try flags.optional("compress", flags.bool) == false ? .never : .automatic
-        options.timeout = try flags.optional("timeout", flags.milliseconds)
-        return options
-    }
-
-    /// A time of up to a year: what is more is a mistake, and would not fit everywhere.
-    private func milliseconds(_ name: String) throws(SocketIOParseError) -> Duration {
-        let time = try int(name)
-        guard 0...31_536_000_000 ~= time else { throw Self.error("\(name) of \(place) is \(time)") }
-        return .milliseconds(time)
-    }
-
-    func count(_ name: String) throws(SocketIOParseError) -> Int {
-        let count = try int(name)
-        guard count >= 0 else { throw Self.error("\(name) of \(place) is \(count)") }
-        return count
-    }
-
-    private func need<Value>(_ name: String, _ kind: String, _ value: Value?) throws(SocketIOParseError) -> Value {
-        guard let value else { throw error(name, kind) }
-        return value
-    }
-
-    private func error(_ name: String, _ kind: String) -> SocketIOParseError {
-        Self.error("\(name) of \(place) is \(self[name].kindName), not \(kind)")
-    }
-}
-
 extension SocketIOClusterMessage.Content {
-    fileprivate init(_ type: MessageType, _ data: Members) throws(SocketIOParseError) {
+    fileprivate init(_ type: MessageType, _ data: SocketIOClusterMembers) throws(SocketIOParseError) {
         switch type {
         case .initialHeartbeat: self = .initialHeartbeat
         case .heartbeat: self = .heartbeat
@@ -204,21 +109,14 @@ extension SocketIOClusterMessage.Content {
         }
     }
 
-    private static func broadcast(_ data: Members) throws(SocketIOParseError) -> Self {
+    private static func broadcast(_ data: SocketIOClusterMembers) throws(SocketIOParseError) -> Self {
         let packet = try data.members("packet")
-        guard packet["type"] == eventType else { throw Members.error("only events are broadcast") }
+        guard packet["type"] == eventType else { throw SocketIOClusterMembers.error("only events are broadcast") }
         return .broadcast(
             event: try packet.event("data"), try data.options(), requestID: try data.optional("requestId", data.string))
     }
 
-    private static func sockets(_ data: Members) throws(SocketIOParseError) -> Self {
-        var sockets: [SocketIOClusterMessage.Socket] = []
-        for value in try data.array("sockets") {
-            let socket = Members(value, of: "a socket")
-            sockets.append(
-                SocketIOClusterMessage.Socket(
-                    id: try socket.string("id"), rooms: try socket.names("rooms"), data: socket["data"], handshake: socket["handshake"]))
-        }
-        return .fetchSocketsResponse(requestID: try data.string("requestId"), sockets: sockets)
+    private static func sockets(_ data: SocketIOClusterMembers) throws(SocketIOParseError) -> Self {
+        .fetchSocketsResponse(requestID: try data.string("requestId"), sockets: try data.sockets("sockets"))
     }
 }

@@ -117,6 +117,22 @@ public final class SocketIOInMemoryAdapter: SocketIOAdapter {
     /// The rooms, and how many sockets are in each.
     public var allRooms: [String: Int] { state.withLockedValue { $0.rooms.mapValues(\.members.count) } }
 
+    // MARK: For adapters of a cluster
+
+    /// Whether any of this node's sockets is in a room, its own or another.
+    package func hasRoom(_ room: String) -> Bool { state.withLockedValue { $0.rooms[room] != nil } || namespace.socket(room) != nil }
+
+    /// The ids of this node's sockets that are meant.
+    package func ids(_ options: SocketIOBroadcastOptions) -> [String] { sockets(options).map(\.id) }
+
+    /// This node's sockets that are meant, as other nodes are told of them.
+    package func described(_ options: SocketIOBroadcastOptions) -> [SocketIOClusterMessage.Socket] {
+        sockets(options).map { socket in
+            let remote = SocketIORemoteSocket(socket)
+            return SocketIOClusterMessage.Socket(id: remote.id, rooms: remote.rooms, data: remote.data, handshake: remote.handshake)
+        }
+    }
+
     // MARK: Who is meant
 
     /// This node's sockets that are meant.

@@ -27,7 +27,7 @@ struct BroadcastHandler: WebSocketHandler {
 
 /// How many are on /broadcast, and those who want to know.
 final class People: Sendable {
-    private static let topic = "people"
+    static let topic = "people"
     private let count = NIOLockedValueBox(0)
 
     func change(by difference: Int, _ socket: WebSocket) {

@@ -7,6 +7,8 @@ import HTTPTypes
 import Logging
 import NIOCore
 import PubSub
+import RedisPubSub
+import RedisSocketIO
 import ServiceLifecycle
 import SocketIO
 import UnixSignals
@@ -23,6 +25,9 @@ struct Serve: AsyncParsableCommand {
             what anyone says to everyone on it, the sender included; /people tells how many are on it. /pubsub?topics=a,b&publish=a \
             subscribes to topics and publishes what it gets; patterns=a/%2B,b/%23 subscribes to all that match. /socket.io/ serves \
             Socket.IO: echo, join and leave a room, say something in a room. /health is JSON.
+
+            With --redis, several nodes are one: what is published on /pubsub and /broadcast, and Socket.IO's rooms, where Node.js servers \
+            with @socket.io/redis-adapter may take part. The gallery stays each node's own.
 
             SIGINT (Ctrl-C) and SIGTERM drain: no new connections, the open ones closed with 1001, for 30 seconds at most.
 
@@ -45,6 +50,11 @@ struct Serve: AsyncParsableCommand {
     @Option(help: ArgumentHelp(CompressionArgument.help, valueName: "how")) var compression = CompressionArgument.shared
     @Flag(help: "Keep what Socket.IO clients miss while they are away for up to two minutes (connection state recovery).")
     var socketioRecovery = false
+    @Option(
+        help: ArgumentHelp(
+            "Share topics and Socket.IO's rooms with other nodes: redis://[[user]:password@]host[:port], rediss:// for TLS.",
+            valueName: "URL"))
+    var redis: String?
     @Flag(help: ArgumentHelp("End with the standard input, as what `duplex compare` starts does.", visibility: .hidden))
     var untilInputEnds = false
     @OptionGroup var logging: LogOptions
@@ -57,6 +67,14 @@ struct Serve: AsyncParsableCommand {
         guard (tlsCertificate == nil) == (tlsKey == nil) else {
             throw ValidationError("--tls-certificate and --tls-key go together")
         }
+        if let redis {
+            do throws(RedisURLError) {
+                _ = try RedisURL(redis)
+            } catch {
+                // Without what was typed: there may be a password in it.
+                throw ValidationError("--redis is \(error)")
+            }
+        }
         for origin in allowOrigin where Origin(origin) == nil {
             throw ValidationError("--allow-origin \(origin) is not an origin: write scheme://host[:port]")
         }
@@ -65,11 +83,12 @@ struct Serve: AsyncParsableCommand {
     func run() async throws {
         logging.bootstrap()
         if untilInputEnds { Self.endWithInput() }
-        let server = WebSocketServer(host: host, port: port, configuration: makeConfiguration())
+        let redis = try self.redis.map { try RedisClient(url: $0) }
+        let server = WebSocketServer(host: host, port: port, configuration: makeConfiguration(redis))
         let crowd = CrowdProcess { [server] in members(of: try await server.waitUntilListening()) }
         let gallery = Exhibition(crowd: crowd)
         gallery.mount(on: server)
-        addRoutes(to: server, gallery)
+        addRoutes(to: server, gallery, redis)
         let ticks = Task { await gallery.run(on: server) }
         defer {
             ticks.cancel()
@@ -84,6 +103,7 @@ struct Serve: AsyncParsableCommand {
                 try Descriptor.output.writeAll(Array("Duplex is listening on \(url(address))\n".utf8))
                 try await group.waitForAll()
             }
+            await redis?.close()
         } catch let error as ServerError {
             try? Descriptor.error.writeAll(Array("duplex: \(error)\n".utf8))
             throw ExitCode(1)
@@ -109,7 +129,7 @@ struct Serve: AsyncParsableCommand {
         return "\(tlsCertificate == nil ? "http" : "https")://\(shown):\(address.port ?? port)/"
     }
 
-    func makeConfiguration() -> WebSocketServer.Configuration {
+    func makeConfiguration(_ redis: RedisClient? = nil) -> WebSocketServer.Configuration {
         var configuration = WebSocketServer.Configuration(
             allowedOrigins: Set(allowOrigin.compactMap(Origin.init)), threads: threads, maxConnections: maxConnections)
         configuration.connection.limits = Limits(maxMessageSize: maxMessageSize)
@@ -118,17 +138,20 @@ struct Serve: AsyncParsableCommand {
         if let tlsCertificate, let tlsKey {
             configuration.tls = ServerTLS(certificateChain: tlsCertificate, privateKey: tlsKey)
         }
+        // The gallery's exhibits and the count of people are this node's alone: every node has its own.
+        configuration.backplane = redis.map { RedisBackplane($0) { !Exhibition.hasTopic($0) && $0 != People.topic } }
         return configuration
     }
 
-    func makeSocketIOConfiguration() -> SocketIOConfiguration {
+    func makeSocketIOConfiguration(_ redis: RedisClient? = nil) -> SocketIOConfiguration {
         var configuration = SocketIOConfiguration(recovery: socketioRecovery ? SocketIORecovery() : nil)
+        if let redis { configuration.adapter = SocketIORedisAdapter.over(redis) }
         let origins = Set(allowOrigin.compactMap(Origin.init))
         if !origins.isEmpty { configuration.engine.cors = EngineIOCORS(origins: .these(origins), allowsCredentials: true) }
         return configuration
     }
 
-    func addRoutes(to server: WebSocketServer, _ gallery: Exhibition) {
+    func addRoutes(to server: WebSocketServer, _ gallery: Exhibition, _ redis: RedisClient? = nil) {
         let people = People()
         // Callbacks, the faster of the two styles; /echo-async is the same in the other.
         server.webSocket("/echo") { (_: WebSocket) in EchoHandler() }
@@ -138,8 +161,8 @@ struct Serve: AsyncParsableCommand {
         server.webSocket("/broadcast") { (_: WebSocket) in BroadcastHandler(people: people) }
         server.webSocket("/people") { (_: WebSocket) in PeopleHandler(people: people) }
         server.webSocket("/pubsub", upgrade: Self.decideTopics) { (_: WebSocket, handler: TopicsHandler) in handler }
-        server.mount(SocketIOExample.make(makeSocketIOConfiguration()))
-        server.http { [weak server] request in Self.respond(to: request, server, gallery) }
+        server.mount(SocketIOExample.make(makeSocketIOConfiguration(redis)))
+        server.http { [weak server] request in Self.respond(to: request, server, gallery, redis?.status) }
     }
 
     private static func decideTopics(_ request: ServerRequest) async -> Upgrade<TopicsHandler> {
@@ -150,7 +173,9 @@ struct Serve: AsyncParsableCommand {
         }
     }
 
-    static func respond(to request: ServerRequest, _ server: WebSocketServer?, _ gallery: Exhibition) -> ServerResponse {
+    static func respond(
+        to request: ServerRequest, _ server: WebSocketServer?, _ gallery: Exhibition, _ redis: RedisStatus? = nil
+    ) -> ServerResponse {
         guard request.head.method == .get || request.head.method == .head else {
             var response = ServerResponse.text("Method not allowed\n", status: .methodNotAllowed)
             response.head.headerFields[.allow] = "GET, HEAD"
@@ -158,7 +183,7 @@ struct Serve: AsyncParsableCommand {
         }
         switch request.path {
         case "/console": return page()
-        case "/health": return health(server)
+        case "/health": return health(server, redis)
         default: return gallery.respond(to: request) ?? .text("Not found\n", status: .notFound)
         }
     }
@@ -172,11 +197,19 @@ struct Serve: AsyncParsableCommand {
         return response
     }
 
-    private static func health(_ server: WebSocketServer?) -> ServerResponse {
+    /// A node without its Redis serves its own clients, and says so here: whether that is healthy is for who asks to judge.
+    private static func health(_ server: WebSocketServer?, _ redis: RedisStatus?) -> ServerResponse {
         guard let counts = server?.statistics else { return .json("{\"status\":\"stopping\"}\n", status: .serviceUnavailable) }
         return .json(
             "{\"status\":\"ok\",\"connections\":\(counts.open),\"connectionsTotal\":\(counts.total),"
-                + "\"messagesReceived\":\(counts.received),\"messagesSent\":\(counts.sent)}\n")
+                + "\"messagesReceived\":\(counts.received),\"messagesSent\":\(counts.sent)\(redis.map(health) ?? "")}\n")
+    }
+}
+
+extension Serve {
+    private static func health(_ redis: RedisStatus) -> String {
+        ",\"redis\":{\"status\":\"\(redis.state.rawValue)\",\"published\":\(redis.published),\"received\":\(redis.received),"
+            + "\"publicationsDropped\":\(redis.publicationsDropped),\"connectionsLost\":\(redis.connectionsLost)}"
     }
 }
 

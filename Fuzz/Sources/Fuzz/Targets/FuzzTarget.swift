@@ -31,6 +31,10 @@ enum FuzzTarget: String, CaseIterable, Sendable {
     case json
     /// MessagePack, values and packets.
     case msgpack
+    /// Redis's protocol.
+    case resp
+    /// What the nodes of a cluster say to each other.
+    case cluster
 
     /// Tries one input.
     ///
@@ -49,6 +53,8 @@ enum FuzzTarget: String, CaseIterable, Sendable {
         case .packets: try SocketIOCheck.runPackets(&input)
         case .json: try SocketIOCheck.runJSON(&input)
         case .msgpack: try SocketIOCheck.runMessagePack(&input)
+        case .resp: try RedisCheck.runRESP(&input)
+        case .cluster: try RedisCheck.runCluster(&input)
         }
     }
 }

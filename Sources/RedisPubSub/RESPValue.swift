@@ -1,0 +1,38 @@
+// What Redis says: the kinds of RESP2 and RESP3 (redis.io, "Redis serialization protocol specification").
+
+import NIOCore
+
+/// A value of Redis's protocol.
+enum RESPValue: Sendable, Hashable {
+    /// A short text: `+OK`.
+    case simple(String)
+    /// An error: `-ERR unknown command`, its code first.
+    case error(String)
+    /// A whole number.
+    case integer(Int)
+    /// Bytes; a verbatim string of RESP3 with its kind and colon in front.
+    case bulk(ByteBuffer)
+    /// Nothing; RESP2's null bulk and null array are the same.
+    case null
+    /// A truth value.
+    case boolean(Bool)
+    /// A number with a fraction.
+    case double(Double)
+    /// A whole number of any size, as its digits.
+    case bigNumber(String)
+    /// Values in order; a set of RESP3 as well.
+    case array([RESPValue])
+    /// Names and values in turn, as they came.
+    case map([RESPValue])
+    /// What was not asked for: messages of channels.
+    case push([RESPValue])
+
+    /// The text of a string of any kind, if it is UTF-8.
+    var text: String? {
+        switch self {
+        case .simple(let text): text
+        case .bulk(let bytes): String(validating: bytes.readableBytesView, as: UTF8.self)
+        default: nil
+        }
+    }
+}

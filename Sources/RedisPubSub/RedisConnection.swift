@@ -1,0 +1,284 @@
+// Performs what a `RedisMachine` asks for, on one event loop.
+//
+// Other threads put what they want into `inbox`, with one wake-up a batch; its bytes are bounded, so that a loop that is held up costs no more
+// memory than Redis may.
+
+import NIOConcurrencyHelpers
+import NIOCore
+import NIOPosix
+import NIOSSL
+
+/// One connection to Redis, made again whenever it is lost.
+final class RedisConnection: Sendable {
+    enum Operation: Sendable {
+        case start
+        case publish(ByteBuffer, channel: String)
+        case request(RedisCommand, @Sendable (Result<RESPValue, RedisError>) -> Void)
+        case subscribe(RedisTarget)
+        case unsubscribe(RedisTarget)
+        case close(EventLoopPromise<Void>)
+
+        var size: Int {
+            switch self {
+            case .publish(let payload, let channel): payload.readableBytes + channel.utf8.count + 64
+            case .request(let command, _): command.size
+            default: 0
+            }
+        }
+    }
+
+    /// What its owner is told, on the event loop.
+    enum Event: Sendable {
+        case ready(version: Int)
+        case lost(String)
+        case subscribed(RedisTarget)
+        case unsubscribed(RedisTarget)
+        case message(RedisTarget, channel: String, ByteBuffer)
+        case refused(String)
+        case published(Int)
+        case dropped(Int)
+    }
+
+    private struct Inbox {
+        var operations: [Operation] = []
+        var bytes = 0
+        var isScheduled = false
+    }
+
+    /// What only the event loop touches.
+    private struct Confined {
+        var machine: RedisMachine
+        var parser = RESPParser()
+        var channel: (any Channel)?
+        /// Which connection this is: what comes of an earlier one is late.
+        var attempt = 0
+        var timer: Scheduled<Void>?
+        var timerAt: NIODeadline?
+        var requests: [Int: @Sendable (Result<RESPValue, RedisError>) -> Void] = [:]
+        var nextRequest = 0
+        var reportedDrops = 0
+        var isPerforming = false
+    }
+
+    let eventLoop: any EventLoop
+    private let settings: RedisConfiguration
+    private let confined: NIOLoopBoundBox<Confined>
+    private let inbox = NIOLockedValueBox(Inbox())
+    private let tell: @Sendable (Event) -> Void
+
+    /// Makes a connection, which begins with `.start`.
+    init(_ role: RedisMachine.Role, _ settings: RedisConfiguration, on eventLoop: any EventLoop, tell: @escaping @Sendable (Event) -> Void)
+    {
+        self.eventLoop = eventLoop
+        self.settings = settings
+        self.tell = tell
+        confined = .makeBoxSendingValue(Confined(machine: RedisMachine(role, settings)), eventLoop: eventLoop)
+    }
+
+    // MARK: From any thread
+
+    /// Has something done; false if that is a publication for which there is no room.
+    @discardableResult
+    func perform(_ operation: Operation) -> Bool {
+        let (isTaken, wakes) = inbox.withLockedValue { inbox in
+            if case .publish = operation, inbox.bytes + operation.size > settings.maxPendingBytes { return (false, false) }
+            inbox.operations.append(operation)
+            inbox.bytes += operation.size
+            defer { inbox.isScheduled = true }
+            return (true, !inbox.isScheduled)
+        }
+        if wakes { eventLoop.execute { self.drain() } }
+        return isTaken
+    }
+
+    /// Asks Redis.
+    func request(_ command: RedisCommand) async throws(RedisError) -> RESPValue {
+        let result = await withCheckedContinuation { continuation in
+            perform(.request(command) { continuation.resume(returning: $0) })
+        }
+        return try result.get()
+    }
+
+    // MARK: On the event loop
+
+    private func drain() {
+        let operations = inbox.withLockedValue { inbox in
+            defer { inbox = Inbox() }
+            return inbox.operations
+        }
+        let now = NIODeadline.now()
+        var published = 0
+        for operation in operations { take(operation, now, &published) }
+        if published > 0 { tell(.published(published)) }
+        performActions()
+    }
+
+    private func take(_ operation: Operation, _ now: NIODeadline, _ published: inout Int) {
+        switch operation {
+        case .start: confined.value.machine.start(now: now)
+        case .publish(let payload, let channel):
+            if confined.value.machine.publish(payload, to: channel, now: now) != .dropped { published += 1 }
+        case .request(let command, let answer):
+            confined.value.nextRequest += 1
+            confined.value.requests[confined.value.nextRequest] = answer
+            confined.value.machine.request(confined.value.nextRequest, command, now: now)
+        case .subscribe(let target): confined.value.machine.subscribe(to: target, now: now)
+        case .unsubscribe(let target): confined.value.machine.unsubscribe(from: target, now: now)
+        case .close(let promise): close(promise)
+        }
+    }
+
+    private func close(_ promise: EventLoopPromise<Void>) {
+        let channel = confined.value.channel
+        confined.value.machine.close()
+        performActions()
+        guard let channel else { return promise.succeed() }
+        channel.closeFuture.cascade(to: promise)
+    }
+
+    /// Does what the machine asks for, until it asks for nothing more.
+    private func performActions() {
+        // What is told may come back with more, which the loop below takes up.
+        guard !confined.value.isPerforming else { return }
+        confined.value.isPerforming = true
+        while case let actions = confined.value.machine.takeActions(), !actions.isEmpty { for action in actions { perform(action) } }
+        confined.value.isPerforming = false
+        if let output = confined.value.machine.takeOutput() { confined.value.channel?.writeAndFlush(output, promise: nil) }
+        reportDrops()
+        schedule()
+    }
+
+    private func perform(_ action: RedisMachine.Action) {
+        switch action {
+        case .connect: connect()
+        case .cut: cut()
+        case .becameReady(let version): tell(.ready(version: version))
+        case .becameLost(let reason):
+            confined.value.channel = nil
+            tell(.lost(reason))
+        case .answered(let id, let result): confined.value.requests.removeValue(forKey: id)?(result)
+        case .subscribed(let target): tell(.subscribed(target))
+        case .unsubscribed(let target): tell(.unsubscribed(target))
+        case .message(let target, let channel, let payload): tell(.message(target, channel: channel, payload))
+        case .refused(let text): tell(.refused(text))
+        }
+    }
+
+    private func cut() {
+        // Later than what is in the way: closing calls back at once.
+        confined.value.attempt += 1
+        let channel = confined.value.channel.take()
+        eventLoop.execute { channel?.close(promise: nil) }
+    }
+
+    private func reportDrops() {
+        let new = confined.value.machine.droppedPublications - confined.value.reportedDrops
+        guard new > 0 else { return }
+        confined.value.reportedDrops += new
+        tell(.dropped(new))
+    }
+
+    // MARK: Time
+
+    private func schedule() {
+        let due = confined.value.machine.deadline
+        // A timer that fires too early is set again; one that fires too late is none.
+        if let at = confined.value.timerAt, let due, at <= due { return }
+        confined.value.timer?.cancel()
+        confined.value.timerAt = due
+        confined.value.timer = due.map { due in eventLoop.scheduleTask(deadline: due) { [weak self] in self?.timerFired() } }
+    }
+
+    private func timerFired() {
+        confined.value.timerAt = nil
+        confined.value.machine.tick(now: .now(), random: .random(in: 0...1))
+        performActions()
+    }
+
+    // MARK: The channel
+
+    private func connect() {
+        confined.value.attempt += 1
+        let attempt = confined.value.attempt
+        confined.value.parser = RESPParser(limits: RESPLimits(maxReplySize: settings.maxMessageBytes))
+        let (url, tls) = (settings.url, settings.tls)
+        ClientBootstrap(group: eventLoop)
+            .connectTimeout(TimeAmount(settings.connectTimeout))
+            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    if url.isTLS {
+                        let context = try NIOSSLContext(configuration: tls)
+                        let name = (try? SocketAddress(ipAddress: url.host, port: 0)) == nil ? url.host : nil
+                        try channel.pipeline.syncOperations.addHandler(NIOSSLClientHandler(context: context, serverHostname: name))
+                    }
+                    try channel.pipeline.syncOperations.addHandler(RedisChannelHandler(self, attempt))
+                }
+            }
+            .connect(host: url.host, port: url.port)
+            .hop(to: eventLoop)
+            .assumeIsolated()
+            .whenComplete { result in
+                switch result {
+                case .success(let channel): self.connected(channel, attempt)
+                case .failure(let error): self.lost("\(error)", attempt)
+                }
+            }
+    }
+
+    private func connected(_ channel: any Channel, _ attempt: Int) {
+        guard confined.value.attempt == attempt else { return channel.close(promise: nil) }
+        confined.value.channel = channel
+        confined.value.machine.connected(now: .now())
+        performActions()
+        // It may have ended before anybody heard of it.
+        if !channel.isActive { lost("the connection has ended", attempt) }
+    }
+
+    func received(_ bytes: ByteBuffer, _ attempt: Int) {
+        guard confined.value.attempt == attempt else { return }
+        confined.value.parser.append(bytes)
+        let now = NIODeadline.now()
+        do throws(RESPError) {
+            while confined.value.attempt == attempt, let value = try confined.value.parser.next() {
+                confined.value.machine.received(value, now: now, random: .random(in: 0...1))
+            }
+        } catch {
+            let channel = confined.value.channel
+            lost("\(error)", attempt)
+            channel?.close(promise: nil)
+            return
+        }
+        performActions()
+    }
+
+    func lost(_ reason: String, _ attempt: Int) {
+        guard confined.value.attempt == attempt else { return }
+        confined.value.attempt += 1
+        confined.value.machine.lost(reason, now: .now(), random: .random(in: 0...1))
+        performActions()
+    }
+}
+
+/// Hands on what comes from one connection.
+private final class RedisChannelHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    private let connection: RedisConnection
+    private let attempt: Int
+    private var reason = "Redis has closed the connection"
+
+    init(_ connection: RedisConnection, _ attempt: Int) {
+        self.connection = connection
+        self.attempt = attempt
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) { connection.received(unwrapInboundIn(data), attempt) }
+
+    func channelInactive(context: ChannelHandlerContext) { connection.lost(reason, attempt) }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        reason = "\(error)"
+        context.close(promise: nil)
+    }
+}

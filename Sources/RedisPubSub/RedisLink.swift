@@ -1,0 +1,41 @@
+// What the cluster needs of Redis, and all that it needs: another client library could take this client's place behind it.
+
+package import NIOCore
+
+/// What is told of a subscription.
+package enum RedisEvent: Sendable, Hashable {
+    /// Redis has confirmed it: what is published from now on comes.
+    case subscribed
+    /// It has ended, or the connection is lost.
+    case unsubscribed
+    /// Something was said to a channel.
+    case message(channel: String, ByteBuffer)
+}
+
+/// Somebody who subscribes.
+package protocol RedisReceiver: AnyObject, Sendable {
+    /// Takes what happens to a subscription: one call at a time, in Redis's order, on a thread that must not be blocked.
+    func received(_ event: RedisEvent, of target: RedisTarget)
+}
+
+/// Something that happens later, unless it is cancelled before.
+package protocol RedisTimer: Sendable {
+    /// Has it not happen.
+    func cancel()
+}
+
+/// Redis, as the cluster uses it. No call blocks; all may come from any thread.
+package protocol RedisLink: AnyObject, Sendable {
+    /// Says something to a channel; while Redis can not be reached, it is dropped or kept.
+    func publish(_ payload: ByteBuffer, to channel: String)
+    /// Has a receiver told of what is said; once each, however often it is called. The receiver is not retained.
+    func subscribe(_ receiver: any RedisReceiver, to target: RedisTarget)
+    /// Has a receiver told no more.
+    func unsubscribe(_ receiver: any RedisReceiver, from target: RedisTarget)
+    /// How many connections are subscribed to a channel.
+    ///
+    /// - Throws: `RedisError` if Redis can not be asked.
+    func subscriberCount(of channel: String) async throws -> Int
+    /// Has something happen after a while.
+    func call(after time: Duration, _ body: @escaping @Sendable () -> Void) -> any RedisTimer
+}

@@ -1,0 +1,193 @@
+// The classic adapter of @socket.io/redis-adapter 8, so that Swift and Node.js servers can share a cluster. What concerns this node is done
+// here at once, by an adapter of its own; the other nodes are told by Redis. What comes from them is in SocketIORedisAdapter+Receiving.swift.
+
+import Logging
+import NIOConcurrencyHelpers
+import NIOCore
+public import RedisPubSub
+public import SocketIO
+
+/// Joins a namespace's rooms with those of all other nodes on the same Redis, Duplex or Node.js (`@socket.io/redis-adapter`).
+///
+/// ```swift
+/// let redis = try RedisClient(url: "redis://127.0.0.1")
+/// let io = SocketIOServer(configuration: SocketIOConfiguration(adapter: SocketIORedisAdapter.over(redis)))
+/// ```
+///
+/// Broadcasts reach each other node at most once. While Redis can not be reached, this node goes on with its own sockets, and what other nodes
+/// would have to answer is answered without them. Recovery works for clients that come back to the same node.
+public final class SocketIORedisAdapter: SocketIOAdapter {
+    /// Those who wait for the answers of other nodes' sockets to a broadcast.
+    struct AckRequest: Sendable {
+        let counted: @Sendable (Int) -> Void
+        let answered: @Sendable ([SocketIOValue]?) -> Void
+    }
+
+    weak let namespace: SocketIONamespace?
+    let name: String
+    let local: SocketIOInMemoryAdapter
+    let redis: any RedisLink
+    let configuration: SocketIORedisConfiguration
+    let channels: ClassicChannels
+    /// This node's name, for this namespace.
+    let node: String
+    let requests: ClusterRequests
+    let acks = NIOLockedValueBox<[String: AckRequest]>([:])
+    /// Whether Redis has confirmed that this node hears requests, and so counts it.
+    let isHearing = NIOLockedValueBox(false)
+    let serverSideEvents = NIOLockedValueBox(0)
+
+    /// What makes the adapters of a server's namespaces; for `SocketIOConfiguration.adapter`.
+    public static func over(
+        _ redis: RedisClient, _ configuration: SocketIORedisConfiguration = SocketIORedisConfiguration()
+    ) -> @Sendable (SocketIONamespace) -> any SocketIOAdapter {
+        { SocketIORedisAdapter($0, link: redis, configuration) }
+    }
+
+    init(_ namespace: SocketIONamespace, link: any RedisLink, _ configuration: SocketIORedisConfiguration, node: String = ClusterID.make())
+    {
+        self.namespace = namespace
+        name = namespace.name
+        local = SocketIOInMemoryAdapter(namespace)
+        redis = link
+        self.configuration = configuration
+        channels = ClassicChannels(key: configuration.key, namespace: namespace.name)
+        self.node = node
+        requests = ClusterRequests(link)
+        for target in channels.targets(of: node) { link.subscribe(self, to: target) }
+    }
+
+    deinit { leaveCluster() }
+
+    private func leaveCluster() {
+        for target in channels.targets(of: node) { redis.unsubscribe(self, from: target) }
+    }
+
+    /// Leaves the cluster: the namespace is gone.
+    public func close() {
+        leaveCluster()
+        requests.close()
+        local.close()
+    }
+
+    // MARK: This node's sockets
+
+    /// Puts a socket into rooms.
+    public func join(_ socket: SocketIOSocket, rooms: Set<String>) -> Set<String> { local.join(socket, rooms: rooms) }
+    /// Takes a socket out of rooms.
+    public func leave(_ socket: SocketIOSocket, rooms: Set<String>) { local.leave(socket, rooms: rooms) }
+    /// Takes a socket that is gone out of all rooms.
+    public func leaveAll(_ socket: SocketIOSocket) { local.leaveAll(socket) }
+    /// The rooms of a socket.
+    public func rooms(of id: String) -> Set<String> { local.rooms(of: id) }
+    /// The rooms of this node.
+    public var allRooms: [String: Int] { local.allRooms }
+    /// A socket's transport has changed.
+    public func transportChanged(_ socket: SocketIOSocket) { local.transportChanged(socket) }
+    /// Keeps a session, on this node.
+    public func persist(_ session: SocketIOSession) { local.persist(session) }
+    /// Finds a session of this node.
+    public func restore(privateID: String, offset: String) async -> RecoveredSession? {
+        await local.restore(privateID: privateID, offset: offset)
+    }
+    /// Lets a socket that has come back in.
+    public func rejoin(_ socket: SocketIOSocket, _ recovered: RecoveredSession) -> [[SocketIOValue]]? { local.rejoin(socket, recovered) }
+
+    // MARK: All nodes' sockets
+
+    /// Sends a packet to sockets of all nodes.
+    public func broadcast(_ packet: SocketIOPacket, _ options: SocketIOBroadcastOptions) {
+        if !options.isLocal, case .event(let event, _) = packet.content {
+            let message = ClassicBroadcast(node: node, namespace: name, event: event, options: options)
+            redis.publish(message.encoded, to: channels.broadcast(to: options.rooms))
+        }
+        local.broadcast(packet, options)
+    }
+
+    /// Sends an event to sockets of all nodes and collects their answers.
+    ///
+    /// Of another node's socket, only the first argument of its answer comes; one that leaves without an answer is waited for until the
+    /// timeout. Both are so in Node.
+    public func broadcast(
+        _ event: [SocketIOValue], _ options: SocketIOBroadcastOptions, counted: @escaping @Sendable (Int) -> Void,
+        answered: @escaping @Sendable ([SocketIOValue]?) -> Void
+    ) throws(SocketIOUsageError) -> @Sendable () -> Void {
+        guard !options.isLocal else { return try local.broadcast(event, options, counted: counted, answered: answered) }
+        let id = ClusterID.make()
+        let end = try local.broadcast(event, options, counted: counted, answered: answered)
+        acks.withLockedValue { $0[id] = AckRequest(counted: counted, answered: answered) }
+        ask(.broadcast(event, namespace: name, options, requestID: id))
+        return { [weak self] in
+            self?.acks.withLockedValue { _ = $0.removeValue(forKey: id) }
+            end()
+        }
+    }
+
+    /// The sockets of all nodes, described.
+    ///
+    /// - Throws: `SocketIOClusterTimeout` if a node does not answer in time; `CancellationError`.
+    public func fetchSockets(_ options: SocketIOBroadcastOptions) async throws -> [SocketIORemoteSocket] {
+        var sockets = try await local.fetchSockets(options)
+        guard !options.isLocal, let namespace, case let others = await otherNodes(), others > 0 else { return sockets }
+        let outcome = try await requests.ask(others, timeout: configuration.requestTimeout) { ask(.fetch(options, requestID: $0)) }
+        if let timeout = outcome.timeout { throw timeout }
+        for case .sockets(let found) in outcome.responses {
+            sockets += found.map {
+                SocketIORemoteSocket(id: $0.id, rooms: $0.rooms, data: $0.data, handshake: $0.handshake, namespace: namespace)
+            }
+        }
+        return sockets
+    }
+
+    /// Puts sockets of all nodes into rooms.
+    public func joinSockets(_ options: SocketIOBroadcastOptions, rooms: Set<String>) {
+        if !options.isLocal { ask(.join(options, rooms: rooms)) }
+        local.joinSockets(options, rooms: rooms)
+    }
+
+    /// Takes sockets of all nodes out of rooms.
+    public func leaveSockets(_ options: SocketIOBroadcastOptions, rooms: Set<String>) {
+        if !options.isLocal { ask(.leave(options, rooms: rooms)) }
+        local.leaveSockets(options, rooms: rooms)
+    }
+
+    /// Has sockets of all nodes leave the namespace.
+    public func disconnectSockets(_ options: SocketIOBroadcastOptions, closingConnections: Bool) {
+        if !options.isLocal { ask(.disconnect(options, closes: closingConnections)) }
+        local.disconnectSockets(options, closingConnections: closingConnections)
+    }
+
+    // MARK: Other nodes
+
+    /// How many nodes share this namespace; 1 while Redis can not be asked.
+    public func serverCount() async throws -> Int { await otherNodes() + 1 }
+
+    /// Sends an event to the other nodes.
+    public func serverSideEmit(_ event: [SocketIOValue]) { ask(.serverSideEmit(event, requestID: nil)) }
+
+    /// Sends an event to the other nodes and waits for their answers, of one argument each.
+    ///
+    /// - Throws: `SocketIOClusterTimeout` if a node does not answer in time, or nothing on it handles the event; `CancellationError`.
+    public func serverSideEmitWithAck(_ event: [SocketIOValue], timeout: Duration?) async throws -> [[SocketIOValue]] {
+        guard case let others = await otherNodes(), others > 0 else { return [] }
+        let outcome = try await requests.ask(others, timeout: timeout ?? configuration.requestTimeout) {
+            ask(.serverSideEmit(event, requestID: $0))
+        }
+        if let timeout = outcome.timeout { throw timeout }
+        return outcome.responses.compactMap { if case .serverSideEmit(let answer) = $0 { [answer] } else { nil } }
+    }
+
+    func ask(_ request: ClassicRequest.Content) {
+        redis.publish(ClassicRequest(node: node, content: request).encoded, to: channels.request)
+    }
+
+    private func otherNodes() async -> Int {
+        do {
+            let count = try await redis.subscriberCount(of: channels.request)
+            return max(0, count - (isHearing.withLockedValue { $0 } ? 1 : 0))
+        } catch {
+            configuration.logger.debug("other nodes can not be asked: \(error)", metadata: ["namespace": "\(name)"])
+            return 0
+        }
+    }
+}

@@ -1,0 +1,232 @@
+import NIOCore
+import RedisPubSub
+import SocketIO
+import TestSupport
+import Testing
+
+@testable import RedisSocketIO
+
+@Suite(.enabled(if: RedisServerProcess.isInstalled, "\(RedisServerProcess.missing)"), .timeLimit(.minutes(3)))
+struct SocketIORedisAdapterTests {
+    @Test func broadcastsReachAllNodes() async throws {
+        try await withCluster(3) { nodes, _ in
+            let a = try await nodes[0].client("a", rooms: "r1")
+            let b = try await nodes[1].client("b", rooms: "r1", "x")
+            let c = try await nodes[2].client("c", rooms: "r2")
+            let io = nodes[1].io
+            io.emit("hi", 1)
+            io.to("r1").emit("hi", 2)
+            io.to("r1", "r2").except("x").emit("hi", 3)
+            io.local.emit("hi", 4)
+            io.emit("hi", arguments: [.binary(ByteBuffer(bytes: [1, 2, 3])), ["deep": [nil, 1.5, "ä"]]])
+            io.to("nobody").emit("hi", 5)
+            if let id = c.socket.id { io.to(id).emit("hi", 6) }
+            io.emit("end")
+            let bytes = #"hi "<3 bytes: 010203>" {"deep":[null,1.5,"ä"]}"#
+            #expect(try await a.untilEnd() == ["hi 1", "hi 2", "hi 3", bytes])
+            #expect(try await b.untilEnd() == ["hi 1", "hi 2", "hi 4", bytes])
+            #expect(try await c.untilEnd() == ["hi 1", "hi 3", bytes, "hi 6"])
+        }
+    }
+
+    @Test func namespacesAreApart() async throws {
+        try await withCluster { nodes, _ in
+            let a = try await nodes[0].client("a")
+            let other = nodes.map { $0.io.of("/other") }
+            for namespace in other { try await eventually { try await namespace.adapter.serverCount() == 2 } }
+            other[1].emit("hi", "other")
+            nodes[1].io.emit("end")
+            #expect(try await a.untilEnd() == [])
+        }
+    }
+
+    @Test(arguments: [false, true]) func collectsAcknowledgementsOfAllNodes(onOwnChannel: Bool) async throws {
+        try await withCluster(3, answersOnOwnChannel: onOwnChannel) { nodes, _ in
+            for (index, node) in nodes.enumerated() { _ = try await node.client("client \(index)", rooms: "r") }
+            _ = try await nodes[2].client("client 3", rooms: "r")
+            _ = try await nodes[0].client("not asked")
+            let answers = try await nodes[1].io.to("r").timeout(.seconds(100)).emitWithAck("who")
+            #expect(Set(answers.map { $0.first?.string ?? "" }) == ["client 0", "client 1", "client 2", "client 3"])
+            #expect(answers.count == 4)
+        }
+    }
+
+    @Test(arguments: [false, true]) func describesTheSocketsOfAllNodes(onOwnChannel: Bool) async throws {
+        try await withCluster(answersOnOwnChannel: onOwnChannel) { nodes, _ in
+            let a = try await nodes[0].client("a", rooms: "r", data: "of a")
+            let b = try await nodes[1].client("b", rooms: "r", "s", data: "of b")
+            let all = try await nodes[0].io.fetchSockets()
+            #expect(Set(all.map(\.id)) == Set([a, b].compactMap(\.socket.id)))
+            let remote = try #require(try await nodes[0].io.to("s").fetchSockets().first)
+            #expect(remote.id == b.socket.id)
+            #expect(remote.rooms == ["r", "s", remote.id])
+            #expect(try remote.data(as: String.self) == "of b")
+            #expect(remote.handshake["query"]?["EIO"] == "4")
+            #expect(try await nodes[0].io.local.fetchSockets().map(\.id) == [a.socket.id])
+            remote.emit("hi", "remote")
+            nodes[0].io.emit("end")
+            #expect(try await b.untilEnd() == [#"hi "remote""#])
+            #expect(try await a.untilEnd() == [])
+        }
+    }
+
+    @Test func movesAndDisconnectsTheSocketsOfAllNodes() async throws {
+        try await withCluster { nodes, _ in
+            let a = try await nodes[0].client("a", rooms: "r")
+            let b = try await nodes[1].client("b", rooms: "r")
+            let c = try await nodes[1].client("c")
+            nodes[0].io.to("r").socketsJoin(["new"])
+            nodes[0].io.to("new").emit("hi", 1)
+            nodes[0].io.in("new").socketsLeave(["new"])
+            nodes[0].io.to("new").emit("hi", 2)
+            nodes[0].io.emit("end")
+            #expect(try await a.untilEnd() == ["hi 1"])
+            #expect(try await b.untilEnd() == ["hi 1"])
+            #expect(try await c.untilEnd() == [])
+            nodes[0].io.to("r").disconnectSockets(closingConnections: true)
+            try await eventually { try await nodes[1].io.fetchSockets().map(\.id) == [c.socket.id] }
+        }
+    }
+
+    @Test func programsTalkToEachOther() async throws {
+        try await withCluster(3) { nodes, _ in
+            let answers = try await nodes[0].io.main.serverSideEmitWithAck("name", arguments: ["x"])
+            #expect(Set(answers) == [["node 1"], ["node 2"]])
+            let heard = AsyncStream<[SocketIOValue]>.makeStream()
+            nodes[1].io.main.onServerSideEvent("note") { arguments in
+                heard.continuation.yield(arguments)
+                return []
+            }
+            nodes[0].io.main.serverSideEmit("note", arguments: [1, .binary(ByteBuffer(bytes: [7]))])
+            var iterator = heard.stream.makeAsyncIterator()
+            #expect(await iterator.next() == [1, .binary(ByteBuffer(bytes: [7]))])
+        }
+    }
+
+    @Test func aNodeAloneAsksNobody() async throws {
+        try await withCluster(1) { nodes, _ in
+            _ = try await nodes[0].client("a")
+            #expect(try await nodes[0].io.timeout(.seconds(100)).emitWithAck("who") == [["a"]])
+            #expect(try await nodes[0].io.fetchSockets().count == 1)
+            #expect(try await nodes[0].io.main.serverSideEmitWithAck("name") == [])
+        }
+    }
+
+    // MARK: Faults
+
+    @Test func aNodeThatIsFrozenCostsTheTimeoutAndNoMore() async throws {
+        try await withCluster(requestTimeout: .milliseconds(300)) { nodes, redis in
+            let frozen = Stranger(redisPort: redis.port)
+            try await frozen.listen(to: .channel("socket.io-request#/#"))
+            for (index, node) in nodes.enumerated() { _ = try await node.client("client \(index)") }
+            await #expect(throws: SocketIOClusterTimeout.self) { try await nodes[0].io.fetchSockets() }
+            await #expect(throws: SocketIOClusterTimeout.self) { try await nodes[0].io.main.serverSideEmitWithAck("name") }
+            // The other node has answered; the one that is frozen is told of by the error.
+            let error = await #expect(throws: SocketIOAckError.self) {
+                try await nodes[0].io.timeout(.seconds(2)).emitWithAck("who")
+            }
+            #expect(error?.reason == .timeout)
+            #expect(Set(error?.responses ?? []) == [["client 0"], ["client 1"]])
+            // A node that is gone is not asked.
+            await frozen.redis.close()
+            try await untilComplete(nodes)
+            #expect(try await nodes[0].io.fetchSockets().count == 2)
+            #expect(try await nodes[0].io.timeout(.seconds(100)).emitWithAck("who").count == 2)
+        }
+    }
+
+    @Test func aNodeGoesOnAloneWithoutRedis() async throws {
+        try await withCluster { nodes, redis in
+            let a = try await nodes[0].client("a")
+            let b = try await nodes[1].client("b")
+            redis.killNow()
+            for node in nodes { try await eventually { node.redis.status.state == .connecting } }
+            nodes[0].io.emit("hi", "alone")
+            nodes[0].io.emit("end")
+            #expect(try await a.untilEnd() == [#"hi "alone""#])
+            #expect(try await nodes[0].io.timeout(.seconds(100)).emitWithAck("who") == [["a"]])
+            #expect(try await nodes[0].io.fetchSockets().count == 1)
+
+            let again = try await RedisServerProcess.start(port: redis.port)
+            defer { again.stop() }
+            try await untilComplete(nodes)
+            nodes[0].io.emit("hi", "together")
+            nodes[0].io.emit("end")
+            #expect(try await b.untilEnd() == [#"hi "together""#])
+        }
+    }
+
+    @Test func whatCanBeNoMessageIsDropped() async throws {
+        try await withCluster { nodes, redis in
+            let a = try await nodes[0].client("a")
+            let stranger = Stranger(redisPort: redis.port)
+            try await stranger.untilReady()
+            let hostile: [SocketIOValue] = [
+                nil, [], ["u", nil, nil], ["u", ["type": 2, "data": ["connect"], "nsp": "/"], .object([:])],
+                ["u", ["type": 2, "data": ["hi", "other"], "nsp": "/other"], .object([:])],
+                ["type": 7, "requestId": "q", "packet": ["type": 2, "data": [[]]], "opts": .object([:])],
+                ["type": 5, "opts": ["rooms": 1]],
+            ]
+            for channel in ["socket.io#/#", "socket.io-request#/#", "socket.io-response#/#"] {
+                for value in hostile { stranger.say(value.messagePack, on: channel) }
+                for text in ["", "{", "{}", #"{"__proto__":1}"#, "\u{0}"] { stranger.say(ByteBuffer(string: text), on: channel) }
+            }
+            // What a Node.js server said when it was captured.
+            stranger.say(
+                ByteBuffer(
+                    hex:
+                        "93a65946727a467483a47479706502a46461746194a568656c6c6fa3616c6c0181a161c0a36e7370a12f83a5726f6f6d7390a665786365707490a5666c61"
+                        + "677380"), on: "socket.io#/#")
+            let emitter = SocketIORedisEmitter(link: stranger.redis, namespace: "/", key: "socket.io")
+            try emitter.emit("end")
+            #expect(try await a.untilEnd() == [#"hello "all" 1 {"a":null}"#])
+            await stranger.redis.close()
+        }
+    }
+
+    // MARK: What it says
+
+    @Test func saysWhatNodeWouldSay() async throws {
+        try await withCluster { nodes, redis in
+            let stranger = Stranger(redisPort: redis.port)
+            try await stranger.listen(to: .pattern("socket.io*"))
+            let adapter = try #require(nodes[0].io.main.adapter as? SocketIORedisAdapter)
+            let io = nodes[0].io
+            io.emit("hello", arguments: ["all", 1, ["a": nil]])
+            io.to("room1").emit("hello", "room")
+            io.to("room1").socketsJoin(["r9"])
+            try await eventually { stranger.heard.count >= 3 }
+            let event = ClassicBroadcast(
+                node: adapter.node, namespace: "/", event: ["hello", "all", 1, ["a": nil]], options: SocketIOBroadcastOptions())
+            #expect(stranger.heard[0].channel == "socket.io#/#")
+            #expect(stranger.heard[0].bytes == event.encoded)
+            #expect(stranger.heard[1].channel == "socket.io#/#room1#")
+            #expect(stranger.heard[2].channel == "socket.io-request#/#")
+            #expect(
+                String(buffer: stranger.heard[2].bytes)
+                    == #"{"uid":"\#(adapter.node)","type":2,"opts":{"rooms":["room1"],"except":[]},"rooms":["r9"]}"#)
+            await stranger.redis.close()
+        }
+    }
+
+    @Test func emittersReachEverybody() async throws {
+        try await withCluster { nodes, redis in
+            let a = try await nodes[0].client("a", rooms: "r")
+            let b = try await nodes[1].client("b")
+            let client = RedisClient(RedisConfiguration(url: RedisURL(port: redis.port), whileUnreachable: .keep(maxBytes: 10_000)))
+            let emitter = SocketIORedisEmitter(client)
+            try emitter.emit("hi", 1)
+            try emitter.to("r").emit("hi", 2)
+            try emitter.except("r").emit("hi", 3)
+            emitter.to("r").socketsJoin(["s"])
+            try emitter.to("s").emit("hi", 4)
+            emitter.in("s").socketsLeave(["s"])
+            try emitter.to("s").emit("hi", 5)
+            #expect(throws: SocketIOUsageError.self) { try emitter.emit("disconnect") }
+            try emitter.emit("end")
+            #expect(try await a.untilEnd() == ["hi 1", "hi 2", "hi 4"])
+            #expect(try await b.untilEnd() == ["hi 1", "hi 3"])
+            await client.close()
+        }
+    }
+}

@@ -1,0 +1,152 @@
+// Several servers in one process, on one Redis, and clients of them.
+
+import EngineIO
+import Logging
+import NIOConcurrencyHelpers
+import NIOCore
+import RedisPubSub
+import SocketIO
+import TestSupport
+import WebSockets
+
+@testable import RedisSocketIO
+
+/// Waits until something holds. The suite's time limit ends it.
+func eventually(_ condition: () async throws -> Bool) async throws {
+    while try await !condition() { try await Task.sleep(for: .milliseconds(5)) }
+}
+
+/// A server of the cluster.
+final class IONode: Sendable {
+    let io: SocketIOServer
+    let redis: RedisClient
+    private let server: WebSocketServer
+    private let run: Task<Void, any Error>
+    private let clients = NIOLockedValueBox<[SocketIOClient]>([])
+
+    init(_ name: String, redisPort: Int, requestTimeout: Duration, answersOnOwnChannel: Bool) {
+        var settings = RedisConfiguration(url: RedisURL(port: redisPort))
+        settings.reconnectMaximum = .milliseconds(200)
+        let redis = RedisClient(settings)
+        let cluster = SocketIORedisConfiguration(requestTimeout: requestTimeout, answersOnOwnChannel: answersOnOwnChannel)
+        let io = SocketIOServer(configuration: SocketIOConfiguration(adapter: SocketIORedisAdapter.over(redis, cluster)))
+        io.main.on("join") { (socket: SocketIOSocket, room: String) in _ = socket.join(room) }
+        io.main.on("data") { (socket: SocketIOSocket, text: String) in socket.setData(text) }
+        io.main.onServerSideEvent("name") { arguments in [.string(name)] + arguments }
+        var configuration = WebSocketServer.Configuration(threads: 1)
+        configuration.drainTimeout = .zero
+        let server = WebSocketServer(port: 0, configuration: configuration)
+        server.mount(io)
+        (self.io, self.redis, self.server) = (io, redis, server)
+        run = Task { try await server.run() }
+    }
+
+    /// A client that has joined some rooms and notes what it gets.
+    func client(_ name: String, rooms: String..., data: String? = nil) async throws -> IOClient {
+        let port = try await server.waitUntilListening().port ?? 0
+        var configuration = SocketIOClientConfiguration()
+        configuration.engine.transports = [.webSocket]
+        let client = try SocketIOClient("http://127.0.0.1:\(port)", configuration: configuration)
+        clients.withLockedValue { $0.append(client) }
+        let socket = IOClient(name, client.socket())
+        socket.socket.connect()
+        try await socket.socket.waitUntilConnected()
+        for room in rooms { _ = try await socket.socket.emitWithAck("join", arguments: [.string(room)]) }
+        if let data { _ = try await socket.socket.emitWithAck("data", arguments: [.string(data)]) }
+        return socket
+    }
+
+    func stop() async {
+        for client in clients.withLockedValue({ $0 }) { await client.close() }
+        io.close()
+        run.cancel()
+        _ = try? await run.value
+        await redis.close()
+    }
+}
+
+/// A client, and what it gets.
+final class IOClient: Sendable {
+    let socket: SocketIOClientSocket
+    private let events = NIOLockedValueBox<[String]>([])
+
+    init(_ name: String, _ socket: SocketIOClientSocket) {
+        self.socket = socket
+        let events = events
+        for event in ["hello", "hi", "end"] {
+            socket.on(event) { (event: SocketIOEvent) in
+                events.withLockedValue { $0.append(([event.name] + event.arguments.map(\.json)).joined(separator: " ")) }
+            }
+        }
+        socket.on("who") { () -> String in name }
+        socket.on("silence") { (_: SocketIOEvent) in }
+    }
+
+    var heard: [String] { events.withLockedValue { $0 } }
+
+    /// What came before `end`.
+    func untilEnd() async throws -> [String] {
+        try await eventually { heard.last == "end" }
+        defer { events.withLockedValue { $0 = [] } }
+        return heard.dropLast()
+    }
+}
+
+/// Runs nodes on one Redis while a body does, from the moment at which they know of each other.
+func withCluster(
+    _ nodes: Int = 2, requestTimeout: Duration = .seconds(60), answersOnOwnChannel: Bool = false,
+    _ body: ([IONode], RedisServerProcess) async throws -> Void
+) async throws {
+    try await withRedis { redis in
+        let nodes = (0..<nodes).map {
+            IONode("node \($0)", redisPort: redis.port, requestTimeout: requestTimeout, answersOnOwnChannel: answersOnOwnChannel)
+        }
+        do {
+            try await untilComplete(nodes)
+            try await body(nodes, redis)
+        } catch {
+            for node in nodes { await node.stop() }
+            throw error
+        }
+        for node in nodes { await node.stop() }
+    }
+}
+
+/// Waits until each node knows of all, and hears broadcasts.
+func untilComplete(_ nodes: [IONode]) async throws {
+    for node in nodes {
+        try await eventually { node.redis.status.state == .ready }
+        try await eventually { try await node.io.main.adapter.serverCount() == nodes.count }
+    }
+}
+
+/// Somebody on Redis who is no server of ours.
+final class Stranger: RedisReceiver {
+    let redis: RedisClient
+    private let messages = NIOLockedValueBox<[(channel: String, bytes: ByteBuffer)]>([])
+    private let active = NIOLockedValueBox<Set<RedisTarget>>([])
+
+    init(redisPort: Int) { redis = RedisClient(RedisConfiguration(url: RedisURL(port: redisPort))) }
+
+    func received(_ event: RedisEvent, of target: RedisTarget) {
+        switch event {
+        case .subscribed: active.withLockedValue { _ = $0.insert(target) }
+        case .unsubscribed: active.withLockedValue { _ = $0.remove(target) }
+        case .message(let channel, let bytes): messages.withLockedValue { $0.append((channel, bytes)) }
+        }
+    }
+
+    var heard: [(channel: String, bytes: ByteBuffer)] { messages.withLockedValue { $0 } }
+
+    func listen(to target: RedisTarget) async throws {
+        redis.subscribe(self, to: target)
+        try await eventually { active.withLockedValue { $0.contains(target) } }
+    }
+
+    func say(_ bytes: ByteBuffer, on channel: String) { redis.publish(bytes, to: channel) }
+
+    func untilReady() async throws {
+        redis.open()
+        try await eventually { redis.status.state == .ready }
+    }
+}
