@@ -201,6 +201,7 @@ let package = Package(
             name: "DuplexTests",
             dependencies: [
                 "Gallery",
+                "RedisPubSub",
                 "TestSupport",
                 "duplex",
                 "WebSocketCore",
