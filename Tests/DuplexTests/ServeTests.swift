@@ -46,7 +46,8 @@ import WebSocketCore
 
     @Test(arguments: [
         ["--port", "65536"], ["--port", "-1"], ["--threads", "0"], ["--max-message-size", "-1"], ["--max-connections", "0"],
-        ["--redis", "redis"], ["--redis", "http://:secret@h"], ["--tls-key", "k.pem"], ["--tls-certificate", "c.pem"], ["--allow-origin", "a.example"], ["--allow-origin", "https://a/"],
+        ["--redis", "redis"], ["--redis", "http://:secret@h"], ["--tls-key", "k.pem"], ["--tls-certificate", "c.pem"],
+        ["--allow-origin", "a.example"], ["--allow-origin", "https://a/"],
     ])
     func refusesWhatMakesNoSense(_ arguments: [String]) {
         let error = #expect(throws: (any Error).self) { try Duplex.parseAsRoot(["serve"] + arguments) }
