@@ -213,6 +213,7 @@ let package = Package(
             name: "DuplexTests",
             dependencies: [
                 "Gallery",
+                "RedisPubSub",
                 "TestSupport",
                 "duplex",
                 "WebSocketCore",

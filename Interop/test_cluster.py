@@ -8,8 +8,8 @@ import subprocess
 import urllib.request
 
 import pytest
-from emitter.emitter import Emitter  # PyPI's socket.io-emitter
 from programs import PATIENCE, Program
+from socket_io_emitter import Emitter
 from test_python_clients import client as websocket
 from test_socketio import Client
 

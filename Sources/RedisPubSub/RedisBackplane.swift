@@ -41,6 +41,7 @@ public final class RedisBackplane: Backplane {
     private let node = UInt64.random(in: .min ... .max)
     private let logger: Logger
     private let state = NIOLockedValueBox(State())
+    private let faults = LogLimiter()
 
     /// Makes the backplane of one server.
     ///
@@ -140,7 +141,8 @@ extension RedisBackplane: RedisReceiver {
             let envelope = try TopicEnvelope(bytes, topic: topic)
             if envelope.node != node { receive(envelope.publication) }
         } catch {
-            logger.warning("\(error): it is dropped", metadata: ["channel": "\(channel)"])
+            guard let others = faults.admit() else { return }
+            logger.warning("\(error): it is dropped", metadata: ["channel": "\(channel)", "othersSinceLastLine": "\(others)"])
         }
     }
 

@@ -28,7 +28,10 @@ extension SocketIORedisAdapter: RedisReceiver {
                 receivedResponse(try ClassicResponse(bytes))
             }
         } catch {
-            let metadata: Logger.Metadata = ["channel": "\(channel)", "bytes": "\(bytes.readableBytes)"]
+            guard let others = faults.admit() else { return }
+            let metadata: Logger.Metadata = [
+                "channel": "\(channel)", "bytes": "\(bytes.readableBytes)", "othersSinceLastLine": "\(others)",
+            ]
             configuration.logger.warning("a message of the cluster is dropped: \(error)", metadata: metadata)
         }
     }
@@ -110,6 +113,7 @@ extension SocketIORedisAdapter: RedisReceiver {
         }
         guard isTaken else {
             let limit = configuration.maxServerSideEvents
+            guard faults.admit() != nil else { return }
             return configuration.logger.warning(
                 "more than \(limit) events of other nodes are being handled (limit maxServerSideEvents): one is dropped")
         }

@@ -36,6 +36,7 @@ public final class SocketIORedisAdapter: SocketIOAdapter {
     /// Whether Redis has confirmed that this node hears requests, and so counts it.
     let isHearing = NIOLockedValueBox(false)
     let serverSideEvents = NIOLockedValueBox(0)
+    let faults = LogLimiter()
 
     /// What makes the adapters of a server's namespaces; for `SocketIOConfiguration.adapter`.
     public static func over(

@@ -4,6 +4,7 @@ import ArgumentParser
 import Gallery
 import HTTPTypes
 import NIOCore
+import RedisPubSub
 import Testing
 import WebSocketCore
 
@@ -45,12 +46,23 @@ import WebSocketCore
 
     @Test(arguments: [
         ["--port", "65536"], ["--port", "-1"], ["--threads", "0"], ["--max-message-size", "-1"], ["--max-connections", "0"],
-        ["--tls-key", "k.pem"], ["--tls-certificate", "c.pem"], ["--allow-origin", "a.example"], ["--allow-origin", "https://a/"],
+        ["--redis", "redis"], ["--redis", "http://:secret@h"], ["--tls-key", "k.pem"], ["--tls-certificate", "c.pem"],
+        ["--allow-origin", "a.example"], ["--allow-origin", "https://a/"],
     ])
     func refusesWhatMakesNoSense(_ arguments: [String]) {
         let error = #expect(throws: (any Error).self) { try Duplex.parseAsRoot(["serve"] + arguments) }
         // 64: a command that was used wrongly.
         if let error { #expect(Duplex.exitCode(for: error).rawValue == 64) }
+    }
+
+    @Test func sharesWithRedisWhatIsNotTheGallerys() throws {
+        #expect(try parse("--redis", "redis://h:1/2").redis == "redis://h:1/2")
+        #expect(try parse().makeConfiguration().backplane == nil)
+        let redis = RedisClient(RedisConfiguration(url: RedisURL(host: "h")))
+        #expect(try parse().makeConfiguration(redis).backplane is RedisBackplane)
+        #expect(redis.status.state == .idle)
+        for topic in ["ticker", "chat/lines/lobby", "devices/7"] { #expect(Exhibition.hasTopic(topic)) }
+        for topic in ["", "a/ticker", "tickers", "broadcast"] { #expect(!Exhibition.hasTopic(topic)) }
     }
 
     // MARK: Plain HTTP
