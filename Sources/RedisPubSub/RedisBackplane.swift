@@ -1,9 +1,8 @@
 // Topics across nodes: a channel of Redis for each topic, to which a node is subscribed while its own clients listen to the topic.
 //
-// A message whose topic is wanted by its name and by patterns comes once for each of them. All copies of one message come together, with no
-// change of subscriptions between them, and which subscriptions are active is known from Redis's confirmations, which come in the same order
-// as the messages. So one of the copies can be chosen without remembering anything: that of the channel itself, if it is subscribed, else that
-// of the first pattern in the order of their texts that takes the topic.
+// A message whose topic is wanted by its name and by patterns comes once for each of them. A node publishes on one connection, and another hears
+// on one: the copies of a message come together, and messages of a node in their order. So the first copy is the one whose number is above the
+// last one of its node.
 
 public import Logging
 import NIOConcurrencyHelpers
@@ -25,11 +24,16 @@ public final class RedisBackplane: Backplane {
         var receive: (@Sendable (Publication) -> Void)?
         /// The topics whose channels are subscribed.
         var topics: Set<String> = []
+        /// The last number heard of each node.
+        var last: [UInt64: UInt64] = [:]
         /// The patterns that are wanted, by what they are to Redis; several may be the same there.
         var wanted: [String: Set<TopicPattern>] = [:]
         /// Redis's patterns that are subscribed.
         var patterns: Set<String> = []
     }
+
+    /// More nodes than a cluster has: beyond that somebody makes them up, and what is remembered of them is forgotten.
+    private static let maxNodes = 4096
 
     /// Says of a topic whether other nodes are to hear it.
     public typealias Shares = @Sendable (_ topic: String) -> Bool
@@ -41,6 +45,8 @@ public final class RedisBackplane: Backplane {
     private let node = UInt64.random(in: .min ... .max)
     private let logger: Logger
     private let state = NIOLockedValueBox(State())
+    /// The number of the last publication.
+    private let number = NIOLockedValueBox<UInt64>(0)
     private let faults = LogLimiter()
 
     /// Makes the backplane of one server.
@@ -76,7 +82,11 @@ public final class RedisBackplane: Backplane {
     /// Hands a publication to Redis; never waits.
     public func publish(_ publication: Publication) {
         guard shares(publication.topic) else { return }
-        redis.publish(TopicEnvelope(node: node, publication).encoded, to: prefix + publication.topic)
+        // Under the lock, so that they leave in the order of their numbers.
+        number.withLockedValue { number in
+            number += 1
+            redis.publish(TopicEnvelope(node: node, number: number, publication).encoded, to: prefix + publication.topic)
+        }
     }
 
     /// Subscribes to a topic's channel, or to all channels that a pattern may take. It takes effect when Redis has confirmed it.
@@ -135,22 +145,27 @@ extension RedisBackplane: RedisReceiver {
 
     private func received(_ bytes: ByteBuffer, on channel: String, by target: RedisTarget) {
         guard let topic = topic(of: channel) else { return }
-        let receive = state.withLockedValue { Self.isChosen(target, topic, $0) ? $0.receive : nil }
-        guard let receive else { return }
         do throws(TopicEnvelopeError) {
             let envelope = try TopicEnvelope(bytes, topic: topic)
-            if envelope.node != node { receive(envelope.publication) }
+            guard envelope.node != node else { return }
+            let receive = state.withLockedValue { Self.takes(envelope, topic, target, &$0) ? $0.receive : nil }
+            receive?(envelope.publication)
         } catch {
             guard let others = faults.admit() else { return }
             logger.warning("\(error): it is dropped", metadata: ["channel": "\(channel)", "othersSinceLastLine": "\(others)"])
         }
     }
 
-    /// Whether this copy of a message is the one that counts.
-    private static func isChosen(_ target: RedisTarget, _ topic: String, _ state: State) -> Bool {
-        guard case .pattern(let text) = target else { return true }
-        guard !state.topics.contains(topic), takes(text, topic, state) else { return false }
-        return state.patterns.count == 1 || !state.patterns.contains { $0 < text && takes($0, topic, state) }
+    /// Whether this copy of a message is the first that somebody wants.
+    private static func takes(_ envelope: TopicEnvelope, _ topic: String, _ target: RedisTarget, _ state: inout State) -> Bool {
+        if case .pattern(let text) = target, state.wanted[text]?.contains(where: { $0.matches(topic) }) != true { return false }
+        if let last = state.last[envelope.node] {
+            guard envelope.number > last else { return false }
+        } else if state.last.count >= maxNodes {
+            state.last = [:]
+        }
+        state.last[envelope.node] = envelope.number
+        return true
     }
 
     /// Whether Redis has confirmed a subscription, and nothing else since.
@@ -161,9 +176,5 @@ extension RedisBackplane: RedisReceiver {
             case .pattern(let pattern): state.patterns.contains(pattern.redisPattern(prefix: prefix))
             }
         }
-    }
-
-    private static func takes(_ text: String, _ topic: String, _ state: State) -> Bool {
-        state.wanted[text]?.contains { $0.matches(topic) } == true
     }
 }

@@ -1,7 +1,7 @@
 // Who is told of which subscription.
 //
 // A receiver that leaves goes on being told until Redis has confirmed the end: so what it knows to be active changes only in the order in
-// which Redis did it, and it can tell the copies of one message from each other (see RedisBackplane.swift).
+// which Redis did it.
 
 import NIOConcurrencyHelpers
 

@@ -1,9 +1,11 @@
 // A publication as it crosses Redis: what the channel's name does not say, then the message's own bytes.
 //
-//   0        1        2                10               12
-//   version  flags    the node, 8 bytes  key's length    key, UTF-8    payload, the rest
+//   0        1        2                  10                 18              20
+//   version  flags    the node, 8 bytes  number, 8 bytes    key's length    key, UTF-8    payload, the rest
 //   1        1 text
 //            2 key    the length and the key stand there only if there is one
+//
+// A node numbers what it publishes, so that who gets several copies of a message takes one of them.
 
 import NIOCore
 import PubSub
@@ -17,10 +19,13 @@ struct TopicEnvelope: Sendable, Hashable {
     private static let hasKey: UInt8 = 2
 
     let node: UInt64
+    /// Grows with each publication of the node.
+    let number: UInt64
     let publication: Publication
 
-    init(node: UInt64, _ publication: Publication) {
+    init(node: UInt64, number: UInt64, _ publication: Publication) {
         self.node = node
+        self.number = number
         self.publication = publication
     }
 
@@ -28,10 +33,11 @@ struct TopicEnvelope: Sendable, Hashable {
     var encoded: ByteBuffer {
         let key = publication.key.flatMap { $0.utf8.count <= Self.maxKeyLength ? $0 : nil }
         var bytes = ByteBuffer()
-        bytes.reserveCapacity(12 + (key?.utf8.count ?? 0) + publication.payload.readableBytes)
+        bytes.reserveCapacity(20 + (key?.utf8.count ?? 0) + publication.payload.readableBytes)
         bytes.writeInteger(Self.version)
         bytes.writeInteger((publication.isText ? Self.isText : 0) | (key == nil ? 0 : Self.hasKey))
         bytes.writeInteger(node)
+        bytes.writeInteger(number)
         if let key {
             bytes.writeInteger(UInt16(key.utf8.count))
             bytes.writeString(key)
@@ -46,7 +52,7 @@ struct TopicEnvelope: Sendable, Hashable {
     init(_ bytes: ByteBuffer, topic: String) throws(TopicEnvelopeError) {
         var rest = bytes
         guard let version = rest.readInteger(as: UInt8.self), let flags = rest.readInteger(as: UInt8.self),
-            let node = rest.readInteger(as: UInt64.self)
+            let node = rest.readInteger(as: UInt64.self), let number = rest.readInteger(as: UInt64.self)
         else { throw TopicEnvelopeError("it ends early") }
         guard version == Self.version else { throw TopicEnvelopeError("its version is \(version), not \(Self.version)") }
         guard flags & ~(Self.isText | Self.hasKey) == 0 else { throw TopicEnvelopeError("it has unknown flags") }
@@ -55,7 +61,7 @@ struct TopicEnvelope: Sendable, Hashable {
         if isText, !Self.isUTF8(rest) { throw TopicEnvelopeError("its text is not UTF-8") }
         // A copy: small messages would hold the large buffer that they were read into.
         let payload = rest.readableBytes < 16_384 ? ByteBuffer(bytes: rest.readableBytesView) : rest
-        self.init(node: node, Publication(topic: topic, payload: payload, isText: isText, key: key))
+        self.init(node: node, number: number, Publication(topic: topic, payload: payload, isText: isText, key: key))
     }
 
     private static func key(_ rest: inout ByteBuffer) throws(TopicEnvelopeError) -> String {
