@@ -30,8 +30,6 @@ final class ReactorTransport: Transport {
     /// What follows once all is sent.
     private var ending = Ending.none
 
-    private static let maxVectors = 64
-
     init(socket: WebSocket, descriptor: consuming OwnedDescriptor, slot: consuming HeldSlot) {
         self.socket = socket
         self.descriptor = consume descriptor
@@ -207,35 +205,10 @@ final class ReactorTransport: Transport {
 
     func flush() {
         while let queue, !queue.pieces.isEmpty, !isBlocked, descriptor != nil {
-            let result = queue.pieces.count == 1 ? sendOne(queue) : sendMany(queue)
+            let result = queue.send(to: number)
             if result >= 0 { took(result, queue) } else { refused(errno) }
         }
         if isQueueEmpty { finish() }
-    }
-
-    @inline(__always)
-    private func sendOne(_ queue: SendQueue) -> Int {
-        queue.pieces[0].withBytes { bytes in
-            let rest = UnsafeRawBufferPointer(rebasing: bytes[queue.written...])
-            return duplex_send(number, rest.baseAddress, rest.count)
-        }
-    }
-
-    private func sendMany(_ queue: SendQueue) -> Int {
-        let pieces = queue.pieces.prefix(Self.maxVectors)
-        return withUnsafeTemporaryAllocation(of: iovec.self, capacity: pieces.count) { vectors in
-            for (index, piece) in pieces.enumerated() {
-                // The pieces stay in the queue, and where they are, until the call is over.
-                vectors[index] = piece.withBytes { bytes in
-                    let rest = UnsafeRawBufferPointer(rebasing: bytes[(index == 0 ? queue.written : 0)...])
-                    return iovec(iov_base: UnsafeMutableRawPointer(mutating: rest.baseAddress), iov_len: rest.count)
-                }
-            }
-            var message = msghdr()
-            message.msg_iov = vectors.baseAddress
-            message.msg_iovlen = vectors.count
-            return sendmsg(number, &message, Int32(MSG_NOSIGNAL))
-        }
     }
 
     /// Forgets what the system has taken.
@@ -251,7 +224,7 @@ final class ReactorTransport: Transport {
         }
         queue.written = rest
         guard done == queue.pieces.count else { return queue.pieces.removeFirst(done) }
-        queue.pieces.removeAll(keepingCapacity: done <= Self.maxVectors)
+        queue.pieces.removeAll(keepingCapacity: done <= SendQueue.maxVectors)
         guard queue.retry == nil else { return }
         self.queue = nil
         loop?.giveBack(queue)
@@ -356,17 +329,6 @@ final class ReactorTransport: Transport {
         // A handler may be running; it is told afterwards.
         loop?.afterwards { [self] in socket.transportClosed() }
     }
-}
-
-/// What the system has not taken of one connection's bytes; lent by the loop for as long as there is something.
-final class SendQueue {
-    @exclusivity(unchecked) var pieces: [Outbox.Piece] = []
-    /// Of the first piece, so many bytes are gone.
-    @exclusivity(unchecked) var written = 0
-    /// The bytes that wait.
-    @exclusivity(unchecked) var bytes = 0
-    /// Due when the system, which had no memory, is asked again.
-    @exclusivity(unchecked) var retry: LoopTimer?
 }
 
 #endif
