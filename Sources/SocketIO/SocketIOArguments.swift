@@ -1,6 +1,8 @@
 // The arguments of an event, typed: a handler's parameters are a pack of `Decodable` types, and what is emitted is a pack of `Encodable`
 // ones.
 
+import Logging
+
 /// Arguments between values and Swift's types.
 public enum SocketIOArguments {
     /// Decodes the arguments that a handler asks for.
@@ -38,6 +40,22 @@ public enum SocketIOArguments {
     ) throws(SocketIOArgumentError) {
         let first = values.count
         for argument in repeat each arguments { values.append(try encode(argument, number: values.count - first)) }
+    }
+
+    /// An event's name and its arguments; nil if they can not be encoded, which is logged.
+    static func event<each Argument: Encodable>(
+        _ event: String, _ arguments: repeat each Argument, what: StaticString = "an event", logger: @autoclosure () -> Logger,
+        failed: (SocketIOArgumentError) -> Void = { _ in }
+    ) -> [SocketIOValue]? {
+        var values: [SocketIOValue] = [.string(event)]
+        do throws(SocketIOArgumentError) {
+            try append(repeat each arguments, to: &values)
+            return values
+        } catch {
+            logger().error("\(what) is not sent: \(error)", metadata: ["event": "\(event)"])
+            failed(error)
+            return nil
+        }
     }
 
     @usableFromInline

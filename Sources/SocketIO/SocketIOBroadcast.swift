@@ -96,14 +96,7 @@ public struct SocketIOBroadcast: SocketIOTarget, Sendable {
     }
 
     private func values<each Argument: Encodable>(_ event: String, _ arguments: repeat each Argument) -> [SocketIOValue]? {
-        var values: [SocketIOValue] = [.string(event)]
-        do {
-            try SocketIOArguments.append(repeat each arguments, to: &values)
-            return values
-        } catch {
-            namespace.server.configuration.logger.error("a broadcast is not sent: \(error)", metadata: ["event": "\(event)"])
-            return nil
-        }
+        SocketIOArguments.event(event, repeat each arguments, what: "a broadcast", logger: namespace.server.configuration.logger)
     }
 
     func fetchAll() async throws -> [SocketIORemoteSocket] { try await adapter.fetchSockets(options) }

@@ -71,15 +71,7 @@ extension SocketIOClientSocket {
     }
 
     func values<each Argument: Encodable>(_ event: String, _ arguments: repeat each Argument) -> [SocketIOValue]? {
-        var values: [SocketIOValue] = [.string(event)]
-        do {
-            try SocketIOArguments.append(repeat each arguments, to: &values)
-            return values
-        } catch {
-            logger.error("an event is not sent: \(error)", metadata: ["event": "\(event)"])
-            failed(error)
-            return nil
-        }
+        SocketIOArguments.event(event, repeat each arguments, logger: logger, failed: failed)
     }
 
     // MARK: The machine

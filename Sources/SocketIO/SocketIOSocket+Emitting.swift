@@ -49,14 +49,7 @@ extension SocketIOSocket {
     }
 
     func values<each Argument: Encodable>(_ event: String, _ arguments: repeat each Argument) -> [SocketIOValue]? {
-        var values: [SocketIOValue] = [.string(event)]
-        do {
-            try SocketIOArguments.append(repeat each arguments, to: &values)
-            return values
-        } catch {
-            logger.error("an event is not sent: \(error)", metadata: ["event": "\(event)"])
-            return nil
-        }
+        SocketIOArguments.event(event, repeat each arguments, logger: logger)
     }
 
     func emit(_ values: [SocketIOValue], _ options: SendOptions) {
