@@ -22,14 +22,10 @@ public import PubSub
 public final class RedisBackplane: Backplane {
     private struct State {
         var receive: (@Sendable (Publication) -> Void)?
-        /// The topics whose channels are subscribed.
-        var topics: Set<String> = []
         /// The last number heard of each node.
         var last: [UInt64: UInt64] = [:]
         /// The patterns that are wanted, by what they are to Redis; several may be the same there.
         var wanted: [String: Set<TopicPattern>] = [:]
-        /// Redis's patterns that are subscribed.
-        var patterns: Set<String> = []
     }
 
     /// More nodes than a cluster has: beyond that somebody makes them up, and what is remembered of them is forgotten.
@@ -122,19 +118,7 @@ public final class RedisBackplane: Backplane {
 
 extension RedisBackplane: RedisReceiver {
     package func received(_ event: RedisEvent, of target: RedisTarget) {
-        switch event {
-        case .subscribed, .unsubscribed: state.withLockedValue { change(&$0, target, isActive: event == .subscribed) }
-        case .message(let channel, let bytes): received(bytes, on: channel, by: target)
-        }
-    }
-
-    private func change(_ state: inout State, _ target: RedisTarget, isActive: Bool) {
-        switch target {
-        case .channel(let name):
-            guard let topic = topic(of: name) else { return }
-            if isActive { state.topics.insert(topic) } else { state.topics.remove(topic) }
-        case .pattern(let text): if isActive { state.patterns.insert(text) } else { state.patterns.remove(text) }
-        }
+        if case .message(let channel, let bytes) = event { received(bytes, on: channel, by: target) }
     }
 
     /// The topic that a channel stands for; byte by byte, as an accent at a topic's begin would be one character with the prefix's end.
@@ -166,15 +150,5 @@ extension RedisBackplane: RedisReceiver {
         }
         state.last[envelope.node] = envelope.number
         return true
-    }
-
-    /// Whether Redis has confirmed a subscription, and nothing else since.
-    func isSubscribed(to filter: TopicFilter) -> Bool {
-        state.withLockedValue { state in
-            switch filter {
-            case .topic(let name): state.topics.contains(name)
-            case .pattern(let pattern): state.patterns.contains(pattern.redisPattern(prefix: prefix))
-            }
-        }
     }
 }

@@ -62,6 +62,9 @@ public final class RedisClient: Sendable {
         }
     }
 
+    /// Whether Redis has confirmed a subscription, and nothing else since.
+    func isSubscribed(to target: RedisTarget) -> Bool { receivers.isActive(target) }
+
     private static func take(
         _ event: RedisConnection.Event, _ role: RedisMachine.Role, _ monitor: RedisMonitor, _ receivers: RedisReceivers, _ logger: Logger
     ) {

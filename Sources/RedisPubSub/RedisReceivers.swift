@@ -1,7 +1,4 @@
 // Who is told of which subscription.
-//
-// A receiver that leaves goes on being told until Redis has confirmed the end: so what it knows to be active changes only in the order in
-// which Redis did it.
 
 import NIOConcurrencyHelpers
 
@@ -9,14 +6,12 @@ final class RedisReceivers: Sendable {
     private struct Place: Sendable {
         weak var receiver: (any RedisReceiver)?
         let id: ObjectIdentifier
-        var isLeaving = false
     }
 
     private struct Entry {
         var places: [Place] = []
+        /// Whether Redis has confirmed it, and nothing else since.
         var isActive = false
-
-        var isWanted: Bool { places.contains { !$0.isLeaving } }
     }
 
     private let entries = NIOLockedValueBox<[RedisTarget: Entry]>([:])
@@ -28,22 +23,20 @@ final class RedisReceivers: Sendable {
     func add(_ receiver: any RedisReceiver, to target: RedisTarget, first: () -> Void) -> Bool {
         entries.withLockedValue { entries in
             var entry = entries[target] ?? Entry()
-            let isFirst = !entry.isWanted
-            let known = entry.places.firstIndex { $0.id == ObjectIdentifier(receiver) }
-            if let known {
-                entry.places[known].isLeaving = false
-            } else {
-                entry.places.append(Place(receiver: receiver, id: ObjectIdentifier(receiver)))
-            }
+            guard !entry.places.contains(where: { $0.id == ObjectIdentifier(receiver) }) else { return false }
+            if entry.places.isEmpty { first() }
+            entry.places.append(Place(receiver: receiver, id: ObjectIdentifier(receiver)))
             entries[target] = entry
-            if isFirst { first() }
-            return known == nil && entry.isActive
+            return entry.isActive
         }
     }
 
+    /// Whether Redis has confirmed a subscription, and nothing else since.
+    func isActive(_ target: RedisTarget) -> Bool { entries.withLockedValue { $0[target]?.isActive == true } }
+
     /// Tells a receiver of what has become active before it came; called where `tell` is.
     func tellLate(_ receiver: any RedisReceiver, _ target: RedisTarget) {
-        if entries.withLockedValue({ $0[target]?.isActive == true }) { receiver.received(.subscribed, of: target) }
+        if isActive(target) { receiver.received(.subscribed, of: target) }
     }
 
     /// Removes a receiver.
@@ -51,10 +44,10 @@ final class RedisReceivers: Sendable {
     /// - Parameter last: called for the last receiver of a target, under the lock.
     func remove(_ id: ObjectIdentifier, from target: RedisTarget, last: () -> Void) {
         entries.withLockedValue { entries in
-            guard var entry = entries[target], let index = entry.places.firstIndex(where: { $0.id == id && !$0.isLeaving }) else { return }
-            if entry.isActive { entry.places[index].isLeaving = true } else { entry.places.remove(at: index) }
-            if !entry.isWanted { last() }
-            entries[target] = entry.places.isEmpty ? nil : entry
+            guard var entry = entries[target], let index = entry.places.firstIndex(where: { $0.id == id }) else { return }
+            entry.places.remove(at: index)
+            if entry.places.isEmpty { last() }
+            entries[target] = entry.places.isEmpty && !entry.isActive ? nil : entry
         }
     }
 
@@ -64,7 +57,6 @@ final class RedisReceivers: Sendable {
             var entry = entries[target] ?? Entry()
             let places = entry.places
             entry.isActive = event == .subscribed
-            if !entry.isActive { entry.places.removeAll { $0.isLeaving } }
             entries[target] = entry.places.isEmpty && !entry.isActive ? nil : entry
             return places
         }

@@ -16,6 +16,7 @@ func eventually(_ condition: () async throws -> Bool) async throws {
 final class TestNode: Sendable {
     let client: RedisClient
     let backplane: RedisBackplane
+    private let prefix: String
     private let publications = NIOLockedValueBox<[Publication]>([])
 
     init(port: Int, prefix: String = "test:", _ change: (inout RedisConfiguration) -> Void = { _ in }) {
@@ -23,6 +24,7 @@ final class TestNode: Sendable {
         configuration.reconnectMaximum = .milliseconds(200)
         configuration.unsubscribeDelay = .milliseconds(50)
         change(&configuration)
+        self.prefix = prefix
         client = RedisClient(configuration)
         backplane = RedisBackplane(client, prefix: prefix)
         backplane.start { [publications] publication in publications.withLockedValue { $0.append(publication) } }
@@ -44,8 +46,16 @@ final class TestNode: Sendable {
     }
 
     func isListening(to topics: [String] = [], matching patterns: [String] = []) -> Bool {
-        topics.allSatisfy { backplane.isSubscribed(to: .topic($0)) }
-            && patterns.allSatisfy { (try? TopicPattern($0)).map { backplane.isSubscribed(to: .pattern($0)) } == true }
+        topics.allSatisfy { isSubscribed(to: .topic($0)) }
+            && patterns.allSatisfy { (try? TopicPattern($0)).map { isSubscribed(to: .pattern($0)) } == true }
+    }
+
+    /// Whether Redis has confirmed what the backplane asks for.
+    func isSubscribed(to filter: TopicFilter) -> Bool {
+        switch filter {
+        case .topic(let name): client.isSubscribed(to: .channel(prefix + name))
+        case .pattern(let pattern): client.isSubscribed(to: .pattern(pattern.redisPattern(prefix: prefix)))
+        }
     }
 }
 
