@@ -22,14 +22,19 @@ extension WebSocket {
     package func performInOrder(bytes: Int, _ body: @escaping @Sendable () -> Void) -> Bool {
         guard readyState == .open else { return false }
         guard hasRoom(bytes), !transit.isFull else { return drop() == .sent }
-        let message = Transit(bytes: bytes).packed
+        performInOrder(Transit(bytes: bytes), body)
+        return true
+    }
+
+    /// Does something on the connection's thread, later, behind all that the caller has said to groups, topics and connections before.
+    func performInOrder(_ message: Transit, _ body: @escaping @Sendable () -> Void) {
+        let message = message.packed
         inTransit.add(message, ordering: .relaxed)
         let work = { @Sendable in
             self.inTransit.subtract(message, ordering: .relaxed)
             body()
         }
         if let mailbox = thread.mailbox { mailbox.post(work: work, waking: thread) } else { thread.performLater(work) }
-        return true
     }
 
     /// Takes what other threads have said before; on the thread. False if that, and what is said now, has to wait for the end of something.

@@ -7,6 +7,8 @@ extension WebSocket {
     /// Takes what arrived; called on the thread, in a turn. `readCompleted` follows.
     func receive(_ buffer: ByteBuffer) {
         assertOwned()
+        // What others said before the peer sent this is said before it is answered.
+        _ = catchUp()
         keepalive?.heard(at: Timestamp(thread.now))
         countReceived(buffer.readableBytes)
         inbox?.beginBurst(heldBytes: buffer.storageCapacity)

@@ -117,12 +117,7 @@ extension WebSocket {
     }
 
     private func queue(_ size: Int, _ enqueue: @escaping @Sendable (WebSocket) -> Void) -> SendResult {
-        let message = Transit(bytes: size).packed
-        inTransit.add(message, ordering: .relaxed)
-        thread.performLater {
-            self.inTransit.subtract(message, ordering: .relaxed)
-            if self.readyState == .open { enqueue(self) }
-        }
+        performInOrder(Transit(bytes: size)) { if self.readyState == .open { enqueue(self) } }
         return .buffered
     }
 
