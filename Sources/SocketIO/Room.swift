@@ -41,7 +41,9 @@ final class Room: @unchecked Sendable {
     func becomeGroup() {
         guard group == nil, members.count >= Self.groupThreshold else { return }
         let made = EngineIOGroup()
-        others = members.filter { $0.isCatchingUp || !made.add($0.client.session) }
+        // In the order in which they came, as in Node: a set's own is another one in each process, and whom it happened to tell last would
+        // answer last.
+        others = Set(members.sorted { $0.number < $1.number }.filter { $0.isCatchingUp || !made.add($0.client.session) })
         group = made
     }
 

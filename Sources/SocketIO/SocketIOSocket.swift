@@ -43,6 +43,8 @@ public final class SocketIOSocket: Sendable {
     /// Whether the client has come back and goes on where it was; see `SocketIORecovery`.
     public let isRecovered: Bool
     let client: ClientConnection
+    /// The later it came, the greater.
+    let number: Int
     let auth: SocketIOValue
     /// The secret by which the client is known when it comes back; nil without recovery.
     let privateID: String?
@@ -54,6 +56,7 @@ public final class SocketIOSocket: Sendable {
     ) {
         self.client = client
         self.namespace = namespace
+        number = namespace.nextID()
         self.auth = auth
         isRecovered = recovered != nil
         id = recovered?.id ?? SessionID().text
