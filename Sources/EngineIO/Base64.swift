@@ -2,9 +2,9 @@
 //
 // Decoding is strict: the standard alphabet, padded, nothing else in between, and no bits left over. One sequence of bytes has one form.
 
-import NIOCore
+package import NIOCore
 
-enum Base64 {
+package enum Base64 {
     private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
     private static let urlAlphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
     private static let padding = UInt8(ascii: "=")
@@ -23,7 +23,7 @@ enum Base64 {
 
     static func encodedLength(_ count: Int) -> Int { (count + 2) / 3 * 4 }
 
-    static func encode(_ payload: ByteBuffer, into bytes: inout ByteBuffer) {
+    package static func encode(_ payload: ByteBuffer, into bytes: inout ByteBuffer) {
         let length = encodedLength(payload.readableBytes)
         bytes.writeWithUnsafeMutableBytes(minimumWritableBytes: length) { output in
             payload.withUnsafeReadableBytes { input in
@@ -52,7 +52,7 @@ enum Base64 {
     }
 
     /// The bytes that the text stands for; nil if it is not base64.
-    static func decode(_ text: ByteBuffer) -> ByteBuffer? {
+    package static func decode(_ text: ByteBuffer) -> ByteBuffer? {
         text.withUnsafeReadableBytes { input in
             guard !input.isEmpty else { return ByteBuffer() }
             guard input.count % 4 == 0 else { return nil }

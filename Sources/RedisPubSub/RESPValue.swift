@@ -1,9 +1,9 @@
 // What Redis says: the kinds of RESP2 and RESP3 (redis.io, "Redis serialization protocol specification").
 
-import NIOCore
+package import NIOCore
 
 /// A value of Redis's protocol.
-enum RESPValue: Sendable, Hashable {
+package enum RESPValue: Sendable, Hashable {
     /// A short text: `+OK`.
     case simple(String)
     /// An error: `-ERR unknown command`, its code first.
@@ -28,11 +28,14 @@ enum RESPValue: Sendable, Hashable {
     case push([RESPValue])
 
     /// The text of a string of any kind, if it is UTF-8.
-    var text: String? {
+    package var text: String? {
         switch self {
         case .simple(let text): text
         case .bulk(let bytes): String(validating: bytes.readableBytesView, as: UTF8.self)
         default: nil
         }
     }
+
+    /// The values of an array.
+    package var values: [RESPValue]? { if case .array(let values) = self { values } else { nil } }
 }

@@ -1,5 +1,5 @@
 // A program's link to Redis: two connections, as one that is subscribed can do nothing else in RESP2, and as what one node hears must not hold
-// up what it says.
+// up what it says; and a third one for who reads a stream, which waits.
 
 import Logging
 import NIOConcurrencyHelpers
@@ -13,19 +13,24 @@ public final class RedisClient: Sendable {
     private let logger: Logger
     private let commands: RedisConnection
     private let subscriptions: RedisConnection
+    private let reads: RedisConnection
     private let receivers: RedisReceivers
     private let isOpen = NIOLockedValueBox(false)
+    private let isReading = NIOLockedValueBox(false)
+    package let maxWait: Duration
 
     /// Makes a client; it does not connect yet.
     public init(_ configuration: RedisConfiguration) {
         let (monitor, receivers, logger) = (RedisMonitor(configuration), RedisReceivers(), configuration.logger)
         (self.monitor, self.receivers, self.logger) = (monitor, receivers, logger)
+        maxWait = configuration.replyTimeout / 2
         let eventLoop = configuration.eventLoopGroup.next()
         func connection(_ role: RedisMachine.Role) -> RedisConnection {
             RedisConnection(role, configuration, on: eventLoop) { Self.take($0, role, monitor, receivers, logger) }
         }
         commands = connection(.commands)
         subscriptions = connection(.subscriptions)
+        reads = connection(.reads)
     }
 
     /// Makes a client of an address: `redis://[[user]:password@]host[:port][/database]`, `rediss://` for TLS.
@@ -34,7 +39,7 @@ public final class RedisClient: Sendable {
     public convenience init(url: String) throws(RedisURLError) { self.init(RedisConfiguration(url: try RedisURL(url))) }
 
     deinit {
-        for connection in [commands, subscriptions] { connection.perform(.close(connection.eventLoop.makePromise())) }
+        for connection in [commands, subscriptions, reads] { connection.perform(.close(connection.eventLoop.makePromise())) }
     }
 
     /// How it stands with Redis.
@@ -55,7 +60,7 @@ public final class RedisClient: Sendable {
     /// Ends the connections; what is published later is dropped.
     public func close() async {
         monitor.closed()
-        for connection in [commands, subscriptions] {
+        for connection in [commands, subscriptions, reads] {
             let promise = connection.eventLoop.makePromise(of: Void.self)
             connection.perform(.close(promise))
             try? await promise.futureResult.get()
@@ -98,6 +103,24 @@ extension RedisClient: RedisLink {
 
     package func unsubscribe(_ receiver: any RedisReceiver, from target: RedisTarget) {
         receivers.remove(ObjectIdentifier(receiver), from: target) { subscriptions.perform(.unsubscribe(target)) }
+    }
+
+    package func request(_ command: [ByteBuffer], _ answered: @escaping @Sendable (Result<RESPValue, RedisError>) -> Void) {
+        open()
+        commands.perform(.request(RedisCommand(arguments: command), answered))
+    }
+
+    package func read(_ command: [String], _ answered: @escaping @Sendable (Result<RESPValue, RedisError>) -> Void) {
+        open()
+        let isFirst = isReading.withLockedValue { isReading in
+            defer { isReading = true }
+            return !isReading
+        }
+        if isFirst {
+            monitor.reads()
+            reads.perform(.start)
+        }
+        reads.perform(.request(RedisCommand(command), answered))
     }
 
     package func subscriberCount(of channel: String) async throws -> Int {

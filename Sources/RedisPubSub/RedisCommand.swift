@@ -12,6 +12,9 @@ struct RedisCommand: Sendable, Hashable {
     /// Makes a command of texts.
     init(_ arguments: [String]) { self.arguments = arguments.map { ByteBuffer(string: $0) } }
 
+    /// Makes a command of bytes.
+    init(arguments: [ByteBuffer]) { self.arguments = arguments }
+
     /// Says something to a channel.
     static func publish(_ payload: ByteBuffer, to channel: String) -> RedisCommand {
         var command = RedisCommand("PUBLISH", channel)

@@ -35,5 +35,5 @@ public struct RedisError: Error, Sendable, Hashable, CustomStringConvertible {
     static let closed = RedisError(.closed)
     static func connectionLost(_ detail: String) -> RedisError { RedisError(.connectionLost, detail) }
     static func refused(_ detail: String) -> RedisError { RedisError(.refused, detail) }
-    static func unexpected(_ detail: String) -> RedisError { RedisError(.unexpected, detail) }
+    package static func unexpected(_ detail: String) -> RedisError { RedisError(.unexpected, detail) }
 }

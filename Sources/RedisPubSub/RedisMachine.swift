@@ -12,8 +12,9 @@ import DequeModule
 import NIOCore
 
 struct RedisMachine {
-    /// What a connection is for: one that has subscriptions can do nothing else in RESP2.
-    enum Role: String, Sendable { case commands, subscriptions }
+    /// What a connection is for: one that has subscriptions can do nothing else in RESP2, and one that waits for something holds up all that
+    /// comes after.
+    enum Role: String, Sendable { case commands, subscriptions, reads }
 
     enum State: Sendable, Hashable {
         case idle, connecting, greeting, ready

@@ -9,7 +9,7 @@ import NIOCore
 ///
 /// | metric | kind | what |
 /// |---|---|---|
-/// | `duplex_redis_connections` | gauge | connections to Redis that can be used: two for each client |
+/// | `duplex_redis_connections` | gauge | connections to Redis that can be used: two for each client, three with a stream |
 /// | `duplex_redis_connections_lost_total` | counter | connections that were lost, or could not be made |
 /// | `duplex_redis_published_total`, `duplex_redis_received_total` | counter | messages |
 /// | `duplex_redis_dropped_total` | counter | messages that Redis did not get, or perhaps not |
@@ -17,6 +17,8 @@ final class RedisMonitor: Sendable {
     private struct State {
         var ready: Set<RedisMachine.Role> = []
         var isOpen = false
+        /// How many connections there are.
+        var expected = 2
         var isClosed = false
         /// Since when something is wrong.
         var lostSince: NIODeadline?
@@ -47,18 +49,20 @@ final class RedisMonitor: Sendable {
     var status: RedisStatus {
         state.withLockedValue { state in
             var status = state.status
-            status.state = state.isClosed ? .closed : state.ready.count == 2 ? .ready : state.isOpen ? .connecting : .idle
+            status.state = state.isClosed ? .closed : state.ready.count >= state.expected ? .ready : state.isOpen ? .connecting : .idle
             return status
         }
     }
 
     func opened() { state.withLockedValue { $0.isOpen = true } }
+    /// There is a connection for reads, too.
+    func reads() { state.withLockedValue { $0.expected = 3 } }
     func closed() { state.withLockedValue { $0.isClosed = true } }
 
     func ready(_ role: RedisMachine.Role, version: Int) {
         let back = state.withLockedValue { state -> (since: NIODeadline, dropped: Int)? in
             state.ready.insert(role)
-            guard state.ready.count == 2, let since = state.lostSince else { return nil }
+            guard state.ready.count >= state.expected, let since = state.lostSince else { return nil }
             state.lostSince = nil
             state.status.lastError = nil
             return (since, state.status.publicationsDropped - state.droppedBefore)

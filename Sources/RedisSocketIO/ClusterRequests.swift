@@ -14,18 +14,18 @@ public struct SocketIOClusterTimeout: Error, Sendable, Hashable, CustomStringCon
     public var description: String { "only \(answered) of \(expected) other nodes answered in time (limit requestTimeout)" }
 }
 
-/// The questions of one adapter.
-final class ClusterRequests: Sendable {
+/// The questions of one adapter, and what answers them.
+final class ClusterRequests<Response: Sendable>: Sendable {
     /// What came of a question.
     struct Outcome: Sendable {
-        var responses: [ClassicResponse.Content]
+        var responses: [Response]
         /// Nil if all have answered.
         var timeout: SocketIOClusterTimeout?
     }
 
     private struct Question: Sendable {
         let expected: Int
-        var responses: [ClassicResponse.Content] = []
+        var responses: [Response] = []
         let continuation: CheckedContinuation<Outcome, any Error>
         var timer: (any RedisTimer)?
     }
@@ -59,7 +59,7 @@ final class ClusterRequests: Sendable {
     }
 
     /// Takes an answer; false if nobody waits for it.
-    func answered(_ id: String, _ response: ClassicResponse.Content) -> Bool {
+    func answered(_ id: String, _ response: Response) -> Bool {
         let (isKnown, complete) = questions.withLockedValue { questions -> (Bool, Question?) in
             guard var question = questions[id] else { return (false, nil) }
             question.responses.append(response)

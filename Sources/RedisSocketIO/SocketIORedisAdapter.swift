@@ -31,7 +31,7 @@ public final class SocketIORedisAdapter: SocketIOAdapter {
     let channels: ClassicChannels
     /// This node's name, for this namespace.
     let node: String
-    let requests: ClusterRequests
+    let requests: ClusterRequests<ClassicResponse.Content>
     let acks = NIOLockedValueBox<[String: AckRequest]>([:])
     /// Whether Redis has confirmed that this node hears requests, and so counts it.
     let isHearing = NIOLockedValueBox(false)

@@ -207,7 +207,7 @@ final class ClientConnection: EngineIOHandler, @unchecked Sendable {
     /// Has all sockets leave, and closes the connection.
     func disconnectAll() {
         // Told first, so that the client does not take it for a lost connection and come back.
-        for socket in state.withLockedValue({ $0.sockets }) { socket.disconnect() }
+        for socket in state.withLockedValue({ $0.sockets }) { socket.disconnectNow() }
         session.close()
     }
 }

@@ -7,8 +7,26 @@ import EngineIO
 import NIOConcurrencyHelpers
 import NIOCore
 
+/// What keeps the latest events of one namespace. The adapter calls it under its lock: in the moment in which it decides who gets an event, and in
+/// that in which it lets somebody in again.
+package protocol SocketIOEventLog: Sendable {
+    /// Keeps an event; the packet to be sent, with its offset. Nil for what is not kept.
+    ///
+    /// - Parameter offset: the one that it has in a cluster's log; nil if it has none.
+    func note(_ packet: SocketIOPacket, _ options: SocketIOBroadcastOptions, offset: String?) -> SocketIOPacket?
+    /// - Returns: what a session has missed up to now; nil if it is not known any more.
+    func missed(_ recovered: RecoveredSession) -> [[SocketIOValue]]?
+}
+
+extension SocketIOSession {
+    /// Whether the session's client would have got what was said.
+    package func isMeant(by options: SocketIOBroadcastOptions) -> Bool {
+        (options.rooms.isEmpty || !options.rooms.isDisjoint(with: rooms)) && options.except.isDisjoint(with: rooms)
+    }
+}
+
 /// The latest events of one namespace, and the sessions of those who are away.
-final class RecoveryLog: Sendable {
+final class RecoveryLog: SocketIOEventLog {
     private struct Entry {
         let offset: String
         let values: [SocketIOValue]
@@ -46,8 +64,12 @@ final class RecoveryLog: Sendable {
 
     // MARK: Events
 
+    func note(_ packet: SocketIOPacket, _ options: SocketIOBroadcastOptions, offset: String?) -> SocketIOPacket? {
+        note(packet, options, now: .now)
+    }
+
     /// Keeps an event; the packet to be sent, with its offset. Nil for what is not kept: answers are not repeated, nor what is volatile.
-    func note(_ packet: SocketIOPacket, _ options: SocketIOBroadcastOptions, now: ContinuousClock.Instant = .now) -> SocketIOPacket? {
+    func note(_ packet: SocketIOPacket, _ options: SocketIOBroadcastOptions, now: ContinuousClock.Instant) -> SocketIOPacket? {
         guard case .event(var values, nil) = packet.content, !options.isVolatile else { return nil }
         state.withLockedValue { state in
             state.counter += 1
@@ -94,19 +116,14 @@ final class RecoveryLog: Sendable {
         return found.map { RecoveredSession($0.session, offset: offset) }
     }
 
-    /// - Returns: what a session has missed up to now; nil if it is not known any more.
     func missed(_ recovered: RecoveredSession) -> [[SocketIOValue]]? {
         state.withLockedValue { state in
             guard let index = Self.index(of: recovered.offset, state) else { return nil }
-            return state.entries[(index + 1)...].filter { Self.concerns(recovered.session, $0.options) }.map(\.values)
+            return state.entries[(index + 1)...].filter { recovered.session.isMeant(by: $0.options) }.map(\.values)
         }
     }
 
     private static func index(of offset: String, _ state: State) -> Int? {
         state.entries[state.first...].firstIndex { $0.offset == offset }
-    }
-
-    private static func concerns(_ session: SocketIOSession, _ options: SocketIOBroadcastOptions) -> Bool {
-        (options.rooms.isEmpty || !options.rooms.isDisjoint(with: session.rooms)) && options.except.isDisjoint(with: session.rooms)
     }
 }

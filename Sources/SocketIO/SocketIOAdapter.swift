@@ -89,6 +89,8 @@ public protocol SocketIOAdapter: AnyObject, Sendable {
     func joinSockets(_ options: SocketIOBroadcastOptions, rooms: Set<String>)
     /// Takes sockets out of rooms.
     func leaveSockets(_ options: SocketIOBroadcastOptions, rooms: Set<String>)
+    /// Does something behind all broadcasts that were asked for before, if they can be expected soon; at once unless an adapter says otherwise.
+    func afterwards(_ body: @escaping @Sendable () -> Void)
     /// Has sockets leave the namespace.
     func disconnectSockets(_ options: SocketIOBroadcastOptions, closingConnections: Bool)
 
@@ -118,6 +120,11 @@ public protocol SocketIOAdapter: AnyObject, Sendable {
     func close()
 }
 
+extension SocketIOAdapter {
+    /// Does something at once.
+    public func afterwards(_ body: @escaping @Sendable () -> Void) { body() }
+}
+
 /// What is kept of a client that may come back.
 public struct SocketIOSession: Sendable {
     /// The socket's id.
@@ -144,11 +151,17 @@ public struct RecoveredSession: Sendable {
     public let session: SocketIOSession
     /// The offset of the last event that it has.
     public let offset: String
+    /// What it has missed, as far as a cluster's log was read, with the offsets in that.
+    package let missed: [(offset: String, event: [SocketIOValue])]
 
     /// Makes it.
-    public init(_ session: SocketIOSession, offset: String) {
+    public init(_ session: SocketIOSession, offset: String) { self.init(session, offset: offset, missed: []) }
+
+    /// Makes it with what was missed.
+    package init(_ session: SocketIOSession, offset: String, missed: [(offset: String, event: [SocketIOValue])]) {
         self.session = session
         self.offset = offset
+        self.missed = missed
     }
 
     var id: String { session.id }

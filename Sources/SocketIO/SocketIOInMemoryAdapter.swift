@@ -19,14 +19,20 @@ public final class SocketIOInMemoryAdapter: SocketIOAdapter {
     private unowned let namespace: SocketIONamespace
     private let server: SocketIOServer
     private let state = NIOLockedValueBox(State())
-    private let log: RecoveryLog?
+    private let log: (any SocketIOEventLog)?
 
     /// Makes the adapter of a namespace.
-    public init(_ namespace: SocketIONamespace) {
+    public convenience init(_ namespace: SocketIONamespace) {
+        let log = namespace.server.configuration.recovery.map { RecoveryLog($0, namespace.server.timers) }
+        log?.onExpired = { [weak namespace] in namespace?.expired($0) }
+        self.init(namespace, log: log)
+    }
+
+    /// Makes the adapter of a namespace, with what keeps its events; nil for nothing.
+    package init(_ namespace: SocketIONamespace, log: (any SocketIOEventLog)?) {
         self.namespace = namespace
         server = namespace.server
-        log = namespace.server.configuration.recovery.map { RecoveryLog($0, namespace.server.timers) }
-        log?.onExpired = { [weak namespace] in namespace?.expired($0) }
+        self.log = log
     }
 
     // MARK: Rooms
@@ -136,7 +142,7 @@ public final class SocketIOInMemoryAdapter: SocketIOAdapter {
     // MARK: Who is meant
 
     /// This node's sockets that are meant.
-    func sockets(_ options: SocketIOBroadcastOptions) -> [SocketIOSocket] { state.withLockedValue { sockets(options, $0) } }
+    package func sockets(_ options: SocketIOBroadcastOptions) -> [SocketIOSocket] { state.withLockedValue { sockets(options, $0) } }
 
     private func sockets(_ options: SocketIOBroadcastOptions, _ state: State) -> [SocketIOSocket] {
         let meant = Self.included(options.rooms, namespace, state)
@@ -167,10 +173,15 @@ public final class SocketIOInMemoryAdapter: SocketIOAdapter {
     }
 
     /// Sends a packet to sockets; it is encoded once.
-    public func broadcast(_ packet: SocketIOPacket, _ options: SocketIOBroadcastOptions) {
+    public func broadcast(_ packet: SocketIOPacket, _ options: SocketIOBroadcastOptions) { broadcast(packet, options, offset: nil) }
+
+    /// Sends a packet to sockets.
+    ///
+    /// - Parameter offset: the one that it has in the cluster's log, if it has one there.
+    package func broadcast(_ packet: SocketIOPacket, _ options: SocketIOBroadcastOptions, offset: String?) {
         // In one moment: whoever comes back either finds it among what was missed or is in the audience.
         let (packet, audience) = state.withLockedValue { state -> (SocketIOPacket, Audience) in
-            (log?.note(packet, options) ?? packet, self.audience(options, &state))
+            (log?.note(packet, options, offset: offset) ?? packet, self.audience(options, &state))
         }
         do throws(SocketIOUsageError) {
             let messages = try server.configuration.parser.encode(packet)
@@ -258,7 +269,7 @@ public final class SocketIOInMemoryAdapter: SocketIOAdapter {
 
     /// Has sockets leave the namespace.
     public func disconnectSockets(_ options: SocketIOBroadcastOptions, closingConnections: Bool) {
-        for socket in sockets(options) { socket.disconnect(closingConnection: closingConnections) }
+        for socket in sockets(options) { socket.disconnectNow(closingConnection: closingConnections) }
     }
 
     // MARK: Other nodes
@@ -273,9 +284,9 @@ public final class SocketIOInMemoryAdapter: SocketIOAdapter {
     // MARK: Recovery
 
     /// Keeps a session whose client may come back, if recovery is on.
-    public func persist(_ session: SocketIOSession) { log?.persist(session) }
+    public func persist(_ session: SocketIOSession) { (log as? RecoveryLog)?.persist(session) }
     /// Finds a session.
-    public func restore(privateID: String, offset: String) async -> RecoveredSession? { log?.restore(privateID, offset) }
+    public func restore(privateID: String, offset: String) async -> RecoveredSession? { (log as? RecoveryLog)?.restore(privateID, offset) }
 
     /// Lets a socket that has come back into the namespace and its rooms; see `SocketIOAdapter`.
     public func rejoin(_ socket: SocketIOSocket, _ recovered: RecoveredSession) -> [[SocketIOValue]]? {

@@ -142,11 +142,9 @@ public final class SocketIONamespace: Sendable {
     func insert(_ socket: SocketIOSocket) { state.withLockedValue { $0.sockets[socket.id] = socket } }
 
     func remove(_ socket: SocketIOSocket, _ reason: SocketIODisconnectReason) {
-        if reason.isRecoverable, let privateID = socket.privateID, self.socket(socket.id) === socket {
-            let data = socket.state.withLockedValue { $0.rare?.data }
-            adapter.persist(SocketIOSession(id: socket.id, privateID: privateID, rooms: socket.rooms, data: data))
-        }
+        let session = reason.isRecoverable && self.socket(socket.id) === socket ? socket.session : nil
         adapter.leaveAll(socket)
+        if let session { adapter.persist(session) }
         let isEmpty = state.withLockedValue { state in
             if state.sockets[socket.id] === socket { state.sockets[socket.id] = nil }
             return state.sockets.isEmpty

@@ -47,7 +47,7 @@ public final class SocketIOSocket: Sendable {
     let number: Int
     let auth: SocketIOValue
     /// The secret by which the client is known when it comes back; nil without recovery.
-    let privateID: String?
+    package let privateID: String?
     let state: NIOLockedValueBox<State>
     private let catchingUp = Atomic<Bool>(false)
 
@@ -88,7 +88,16 @@ public final class SocketIOSocket: Sendable {
     }
 
     /// The value that was kept with the socket; nil if there is none, or it is of another type.
-    public func data<T: Codable & Sendable>(as type: T.Type = T.self) -> T? { state.withLockedValue { $0.rare?.data as? T } }
+    public func data<T: Codable & Sendable>(as type: T.Type = T.self) -> T? {
+        let data = state.withLockedValue { $0.rare?.data }
+        // What was kept on another node has come as values.
+        return data as? T ?? (data as? SocketIOValue).flatMap { try? ValueDecoder().decode(type, from: $0) }
+    }
+
+    /// What is kept of the client, should it come back; nil without recovery.
+    package var session: SocketIOSession? {
+        privateID.map { SocketIOSession(id: id, privateID: $0, rooms: rooms, data: state.withLockedValue { $0.rare?.data }) }
+    }
 
     /// - Parameter evenIfGone: whether it is done to a socket that has left, too: closures would be kept for nothing.
     func withRare(evenIfGone: Bool = false, _ body: (inout Rare) -> Void) {
@@ -131,6 +140,10 @@ public final class SocketIOSocket: Sendable {
     ///
     /// - Parameter closingConnection: whether the connection beneath is closed, too, and with it all of the client's sockets.
     public func disconnect(closingConnection: Bool = false) {
+        namespace.adapter.afterwards { self.disconnectNow(closingConnection: closingConnection) }
+    }
+
+    func disconnectNow(closingConnection: Bool = false) {
         if closingConnection { return client.disconnectAll() }
         send(SocketIOPacket(namespace: namespace.name, content: .disconnect))
         leave(.serverNamespaceDisconnect)

@@ -110,7 +110,7 @@ extension SocketIOValue {
 
 extension SocketIOValue {
     /// The memory that it takes, roughly.
-    var roughSize: Int {
+    package var roughSize: Int {
         switch self {
         case .null, .bool, .int, .double: 24
         case .string(let text): 40 + text.utf8.count

@@ -7,6 +7,7 @@ import NIOCore
 import RedisPubSub
 import SocketIO
 import TestSupport
+import Testing
 import WebSockets
 
 @testable import RedisSocketIO
@@ -14,6 +15,26 @@ import WebSockets
 /// Waits until something holds. The suite's time limit ends it.
 func eventually(_ condition: () async throws -> Bool) async throws {
     while try await !condition() { try await Task.sleep(for: .milliseconds(5)) }
+}
+
+/// What joins the nodes.
+enum ClusterKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
+    case classic, streams, recovery
+
+    var testDescription: String { rawValue }
+
+    func configuration(_ redis: RedisClient, requestTimeout: Duration, answersOnOwnChannel: Bool) -> SocketIOConfiguration {
+        switch self {
+        case .classic:
+            let cluster = SocketIORedisConfiguration(requestTimeout: requestTimeout, answersOnOwnChannel: answersOnOwnChannel)
+            return SocketIOConfiguration(adapter: SocketIORedisAdapter.over(redis, cluster))
+        case .streams, .recovery:
+            let cluster = SocketIORedisStreamsConfiguration(
+                requestTimeout: requestTimeout, whileUnreachable: self == .streams ? .drop : .keep(maxBytes: 1_000_000))
+            let recovery = self == .recovery ? SocketIORecovery() : nil
+            return SocketIOConfiguration(recovery: recovery, adapter: SocketIORedisStreamsAdapter.over(redis, cluster))
+        }
+    }
 }
 
 /// A server of the cluster.
@@ -24,12 +45,15 @@ final class IONode: Sendable {
     private let run: Task<Void, any Error>
     private let clients = NIOLockedValueBox<[SocketIOClient]>([])
 
-    init(_ name: String, redisPort: Int, requestTimeout: Duration, answersOnOwnChannel: Bool) {
-        var settings = RedisConfiguration(url: RedisURL(port: redisPort))
+    init(
+        _ name: String, _ kind: ClusterKind, redisPort: Int, requestTimeout: Duration = .seconds(60), answersOnOwnChannel: Bool = false,
+        replyTimeout: Duration = .seconds(5)
+    ) {
+        var settings = RedisConfiguration(url: RedisURL(port: redisPort), replyTimeout: replyTimeout)
         settings.reconnectMaximum = .milliseconds(200)
         let redis = RedisClient(settings)
-        let cluster = SocketIORedisConfiguration(requestTimeout: requestTimeout, answersOnOwnChannel: answersOnOwnChannel)
-        let io = SocketIOServer(configuration: SocketIOConfiguration(adapter: SocketIORedisAdapter.over(redis, cluster)))
+        let io = SocketIOServer(
+            configuration: kind.configuration(redis, requestTimeout: requestTimeout, answersOnOwnChannel: answersOnOwnChannel))
         io.main.on("join") { (socket: SocketIOSocket, room: String) in _ = socket.join(room) }
         io.main.on("data") { (socket: SocketIOSocket, text: String) in socket.setData(text) }
         io.main.onServerSideEvent("name") { arguments in [.string(name)] + arguments }
@@ -56,9 +80,13 @@ final class IONode: Sendable {
         return socket
     }
 
-    func stop() async {
+    /// The server's port, once it listens.
+    var port: Int { get async throws { try await server.waitUntilListening().port ?? 0 } }
+
+    /// Ends. Without its clients' being told, they come back elsewhere.
+    func stop(tellsClients: Bool = true) async {
         for client in clients.withLockedValue({ $0 }) { await client.close() }
-        io.close()
+        if tellsClients { io.close() }
         run.cancel()
         _ = try? await run.value
         await redis.close()
@@ -68,6 +96,7 @@ final class IONode: Sendable {
 /// A client, and what it gets.
 final class IOClient: Sendable {
     let socket: SocketIOClientSocket
+    /// With recovery, events have an offset, which is not shown.
     private let events = NIOLockedValueBox<[String]>([])
 
     init(_ name: String, _ socket: SocketIOClientSocket) {
@@ -75,7 +104,8 @@ final class IOClient: Sendable {
         let events = events
         for event in ["hello", "hi", "end"] {
             socket.on(event) { (event: SocketIOEvent) in
-                events.withLockedValue { $0.append(([event.name] + event.arguments.map(\.json)).joined(separator: " ")) }
+                let arguments = event.arguments.filter { $0.string.flatMap { StreamID($0) } == nil }
+                events.withLockedValue { $0.append(([event.name] + arguments.map(\.json)).joined(separator: " ")) }
             }
         }
         socket.on("who") { () -> String in name }
@@ -94,12 +124,12 @@ final class IOClient: Sendable {
 
 /// Runs nodes on one Redis while a body does, from the moment at which they know of each other.
 func withCluster(
-    _ nodes: Int = 2, requestTimeout: Duration = .seconds(60), answersOnOwnChannel: Bool = false,
+    _ nodes: Int = 2, _ kind: ClusterKind = .classic, requestTimeout: Duration = .seconds(60), answersOnOwnChannel: Bool = false,
     _ body: ([IONode], RedisServerProcess) async throws -> Void
 ) async throws {
     try await withRedis { redis in
         let nodes = (0..<nodes).map {
-            IONode("node \($0)", redisPort: redis.port, requestTimeout: requestTimeout, answersOnOwnChannel: answersOnOwnChannel)
+            IONode("node \($0)", kind, redisPort: redis.port, requestTimeout: requestTimeout, answersOnOwnChannel: answersOnOwnChannel)
         }
         do {
             try await untilComplete(nodes)
@@ -117,6 +147,7 @@ func untilComplete(_ nodes: [IONode]) async throws {
     for node in nodes {
         try await eventually { node.redis.status.state == .ready }
         try await eventually { try await node.io.main.adapter.serverCount() == nodes.count }
+        if let adapter = node.io.main.adapter as? SocketIORedisStreamsAdapter { try await eventually { adapter.isUp } }
     }
 }
 

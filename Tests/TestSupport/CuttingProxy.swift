@@ -2,7 +2,7 @@
 // whatever is on its way.
 
 import NIOConcurrencyHelpers
-import NIOCore
+package import NIOCore
 import NIOPosix
 
 #if canImport(Darwin)
@@ -14,21 +14,25 @@ import Glibc
 #endif
 
 /// What becomes of one connection.
-struct Fate: Sendable {
-    enum End: CaseIterable, Sendable { case close, reset, silence }
+package struct Fate: Sendable {
+    package enum End: CaseIterable, Sendable { case close, reset, silence }
 
     /// How many bytes pass before the end, from the client and to it; whichever comes first.
-    var up = Int.max
-    var down = Int.max
-    var end = End.close
+    package var up: Int
+    package var down: Int
+    package var end: End
     /// How long each piece takes.
-    var delay = TimeAmount.zero
+    package var delay: TimeAmount
 
-    static let none = Fate()
+    package init(up: Int = .max, down: Int = .max, end: End = .close, delay: TimeAmount = .zero) {
+        (self.up, self.down, self.end, self.delay) = (up, down, end, delay)
+    }
+
+    package static let none = Fate()
 }
 
 /// Carries connections to a server, and cuts them.
-final class CuttingProxy: Sendable {
+package final class CuttingProxy: Sendable {
     private struct State {
         var fate: @Sendable () -> Fate
         var cuts = 0
@@ -37,14 +41,19 @@ final class CuttingProxy: Sendable {
 
     private let state: NIOLockedValueBox<State>
     private let channel: NIOLockedValueBox<(any Channel)?> = NIOLockedValueBox(nil)
-    let target: Int
+    private let target: @Sendable () -> Int
 
-    private init(_ target: Int, _ fate: @escaping @Sendable () -> Fate) {
+    private init(_ target: @escaping @Sendable () -> Int, _ fate: @escaping @Sendable () -> Fate) {
         self.target = target
         state = NIOLockedValueBox(State(fate: fate))
     }
 
-    static func start(to target: Int, fate: @escaping @Sendable () -> Fate = { .none }) async throws -> CuttingProxy {
+    /// Starts a proxy on a port of its own.
+    ///
+    /// - Parameter target: the server's port; asked for each connection.
+    package static func start(
+        to target: @escaping @Sendable @autoclosure () -> Int, fate: @escaping @Sendable () -> Fate = { .none }
+    ) async throws -> CuttingProxy {
         let proxy = CuttingProxy(target, fate)
         let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -54,19 +63,19 @@ final class CuttingProxy: Sendable {
         return proxy
     }
 
-    var port: Int { channel.withLockedValue { $0?.localAddress?.port } ?? 0 }
+    package var port: Int { channel.withLockedValue { $0?.localAddress?.port } ?? 0 }
     /// How many connections were cut.
-    var cuts: Int { state.withLockedValue { $0.cuts } }
+    package var cuts: Int { state.withLockedValue { $0.cuts } }
     /// How many connections there are.
-    var count: Int { state.withLockedValue { $0.links.count } }
+    package var count: Int { state.withLockedValue { $0.links.count } }
 
     /// What becomes of connections from now on.
-    func set(_ fate: @escaping @Sendable () -> Fate) { state.withLockedValue { $0.fate = fate } }
+    package func set(_ fate: @escaping @Sendable () -> Fate) { state.withLockedValue { $0.fate = fate } }
 
     /// Cuts all connections.
-    func cut(_ end: Fate.End) { for link in state.withLockedValue({ Array($0.links.values) }) { link.cutSoon(end) } }
+    package func cut(_ end: Fate.End) { for link in state.withLockedValue({ Array($0.links.values) }) { link.cutSoon(end) } }
 
-    func stop() async {
+    package func stop() async {
         try? await channel.withLockedValue({ $0 })?.close()
         cut(.close)
     }
@@ -78,7 +87,7 @@ final class CuttingProxy: Sendable {
         state.withLockedValue { $0.links[ObjectIdentifier(link)] = link }
         return ClientBootstrap(group: client.eventLoop)
             .channelOption(.socketOption(.tcp_nodelay), value: 1)
-            .connect(host: "127.0.0.1", port: target)
+            .connect(host: "127.0.0.1", port: target())
             .flatMapThrowing { server in
                 link.server = server
                 try client.pipeline.syncOperations.addHandler(Half(link, isUp: true))

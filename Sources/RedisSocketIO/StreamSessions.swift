@@ -1,0 +1,133 @@
+// The sessions of those who may come back, in Redis, where any node finds them: `sio:session:<private id>`, MessagePack in Base64 of
+// `{sid, pid, rooms, data}`, as the JavaScript adapter keeps them.
+//
+// That one keeps a session when the client is gone. Here it is kept from the beginning, and again when the client joins or leaves a room: the node may
+// be what is gone.
+
+import NIOConcurrencyHelpers
+import NIOCore
+import RedisPubSub
+import SocketIO
+
+/// The sessions of one namespace.
+final class StreamSessions: Sendable {
+    private enum Write: Sendable {
+        case live(SocketIOSocket)
+        case away(SocketIOSession)
+        case gone
+    }
+
+    private struct State {
+        /// What Redis is to be told, by private ids.
+        var writes: [String: Write] = [:]
+        var isScheduled = false
+        var isClosed = false
+    }
+
+    private let link: any RedisLink
+    private let prefix: String
+    private let lifetime: Duration
+    private let state = NIOLockedValueBox(State())
+    /// What happens in so short a time to a client is written once.
+    private static let delay = Duration.milliseconds(10)
+    private static let retryDelay = Duration.milliseconds(100)
+    /// More than one node has clients: what Redis is not told then is found out when somebody comes back, and begins anew.
+    private static let maxWrites = 100_000
+
+    /// - Parameter lifetime: how long a client may be away.
+    init(_ link: any RedisLink, prefix: String, lifetime: Duration) {
+        self.link = link
+        self.prefix = prefix
+        self.lifetime = lifetime
+    }
+
+    // MARK: Keeping
+
+    /// Keeps what a client is now.
+    func keep(_ socket: SocketIOSocket) { if socket.isConnected, let id = socket.privateID { write(.live(socket), id) } }
+    /// Keeps what a client was that is gone.
+    func keep(_ session: SocketIOSession) { write(.away(session), session.privateID) }
+    /// Keeps nothing of a client that has left.
+    func forget(_ socket: SocketIOSocket) { if let id = socket.privateID { write(.gone, id) } }
+
+    private func write(_ write: Write, _ id: String) {
+        let schedules = state.withLockedValue { state in
+            guard !state.isClosed, state.writes.count < Self.maxWrites || state.writes[id] != nil else { return false }
+            state.writes[id] = write
+            defer { state.isScheduled = true }
+            return !state.isScheduled
+        }
+        if schedules { flush(after: Self.delay) }
+    }
+
+    private func flush(after delay: Duration) { _ = link.call(after: delay) { [weak self] in self?.flush() } }
+
+    private func flush() {
+        let writes = state.withLockedValue { state in
+            defer { (state.writes, state.isScheduled) = ([:], false) }
+            return state.writes
+        }
+        for (id, write) in writes {
+            link.request(command(write, id)) { [weak self] answer in
+                if case .failure(let error) = answer, error.reason != .closed, error.reason != .refused { self?.failed(write, id) }
+            }
+        }
+    }
+
+    private func command(_ write: Write, _ id: String) -> [ByteBuffer] {
+        let session: SocketIOSession? =
+            switch write {
+            case .live(let socket): socket.isConnected ? socket.session : nil
+            case .away(let session): session
+            case .gone: nil
+            }
+        guard let session else { return ["DEL", prefix + id].map { ByteBuffer(string: $0) } }
+        let milliseconds = lifetime.components.seconds * 1000 + lifetime.components.attoseconds / 1_000_000_000_000_000
+        return [ByteBuffer(string: "SET"), ByteBuffer(string: prefix + id), session.encoded, ByteBuffer(string: "PX")]
+            + [ByteBuffer(string: "\(max(1, milliseconds))")]
+    }
+
+    /// Tries again, unless something else is to be written by now.
+    private func failed(_ write: Write, _ id: String) {
+        let schedules = state.withLockedValue { state in
+            guard !state.isClosed, state.writes[id] == nil, state.writes.count < Self.maxWrites else { return false }
+            state.writes[id] = write
+            defer { state.isScheduled = true }
+            return !state.isScheduled
+        }
+        if schedules { flush(after: Self.retryDelay) }
+    }
+
+    func close() { state.withLockedValue { $0 = State(isClosed: true) } }
+
+    // MARK: Finding
+
+    /// Finds a session; nil if there is none, or what is kept is none. It stays, where the JavaScript adapter takes it out: should the answer be lost, it
+    /// is asked for again, and whoever is let in by it is kept under the same name.
+    ///
+    /// - Throws: `RedisError`.
+    func find(_ privateID: String) async throws(RedisError) -> SocketIOSession? {
+        guard case .bulk(let bytes) = try await link.ask("GET", prefix + privateID) else { return nil }
+        return try? SocketIOSession(encoded: bytes, privateID: privateID)
+    }
+}
+
+extension SocketIOSession {
+    /// The session as Redis keeps it; rooms in the order of their names.
+    var encoded: ByteBuffer {
+        let data = data.flatMap { try? ValueEncoder().encode($0) } ?? [:]
+        return SocketIOValue.object(["sid": .string(id), "pid": .string(privateID), "rooms": .sorted(rooms), "data": data]).base64
+    }
+
+    /// Reads a session.
+    ///
+    /// - Throws: `SocketIOParseError` that says what is missing or of another kind.
+    init(encoded: ByteBuffer, privateID: String) throws(SocketIOParseError) {
+        let members = SocketIOClusterMembers(try SocketIOValue(base64: encoded, of: "a session"), of: "a session")
+        guard try members.string("pid") == privateID else { throw SocketIOClusterMembers.error("a session of somebody else") }
+        let values = members["data"]
+        // A value's own nil would be null.
+        let data: (any Codable & Sendable)? = values.isNull || values == [:] ? .none : .some(values)
+        self.init(id: try members.string("sid"), privateID: privateID, rooms: try members.names("rooms"), data: data)
+    }
+}
