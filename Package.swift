@@ -197,6 +197,15 @@ let package = Package(
             dependencies: ["WebSocketCore", "WebSocketDeflate", "WebSockets"],
             swiftSettings: settings
         ),
+        .executableTarget(
+            name: "InteropClient",
+            dependencies: [
+                "EngineIO",
+                "SocketIO",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: settings
+        ),
         .target(name: "TestSettings", path: "Tests/TestSettings"),
         .target(
             name: "TestSupport",

@@ -21,6 +21,15 @@ def duplex():
         pytest.exit(str(trouble), returncode=1)
 
 
+@pytest.fixture(scope="session")
+def interop_client():
+    """The path of the Socket.IO client that servers tell what to do: what $INTEROP_CLIENT names, else the release build."""
+    try:
+        return program("InteropClient", "INTEROP_CLIENT")
+    except Trouble as trouble:
+        pytest.exit(str(trouble), returncode=1)
+
+
 @pytest.fixture
 def run(duplex):
     """Starts `duplex` with any arguments; ends it after the test."""

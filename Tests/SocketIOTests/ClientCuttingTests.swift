@@ -12,6 +12,8 @@ import WebSockets
 
 /// How many cuts the long test makes: $DUPLEX_CUTS; some as a rule, a thousand in the whole run.
 private let cutsWanted = ProcessInfo.processInfo.environment["DUPLEX_CUTS"].flatMap(Int.init) ?? 40
+/// The ways that the long test goes: $DUPLEX_WAY alone, or each.
+private let waysWanted = ProcessInfo.processInfo.environment["DUPLEX_WAY"].flatMap(Way.init).map { [$0] } ?? Way.allCases
 
 @Suite(.serialized, .timeLimit(.minutes(cutsWanted > 100 ? 30 : 3))) struct ClientCuttingTests {
     /// What a server has applied, as one that knows of repetitions does: the events have numbers.
@@ -41,7 +43,7 @@ private let cutsWanted = ProcessInfo.processInfo.environment["DUPLEX_CUTS"].flat
         configuration.engine.pingTimeout = .milliseconds(700)
     }
 
-    @Test(arguments: Way.allCases) func nothingIsLost(way: Way) async throws {
+    @Test(arguments: waysWanted) func nothingIsLost(way: Way) async throws {
         let seed = UInt64.random(in: 0...UInt64.max)
         print("seed \(seed), \(way.rawValue)")
         let generator = NIOLockedValueBox(SeededGenerator(seed: seed))
