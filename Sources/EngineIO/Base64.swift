@@ -88,16 +88,16 @@ package enum Base64 {
         return position
     }
 
-    // MARK: Numbers of 60 bits, for session ids
+    // MARK: Numbers of up to 60 bits, for session ids
 
-    /// Ten characters of the URL's alphabet.
-    static func urlText(_ number: UInt64) -> [UInt8] {
-        (0..<10).map { urlAlphabet[Int(number >> (54 - 6 * UInt64($0)) & 63)] }
+    /// So many characters of the URL's alphabet, ten at most.
+    static func urlText(_ number: UInt64, count: Int = 10) -> [UInt8] {
+        (1...count).map { urlAlphabet[Int(number >> (6 * UInt64(count - $0)) & 63)] }
     }
 
-    /// The number that ten characters of the URL's alphabet stand for; nil if they are none.
-    static func urlNumber(_ text: some Collection<UInt8>) -> UInt64? {
-        guard text.count == 10 else { return nil }
+    /// The number that so many characters of the URL's alphabet, ten at most, stand for; nil if they are none.
+    static func urlNumber(_ text: some Collection<UInt8>, count: Int = 10) -> UInt64? {
+        guard text.count == count else { return nil }
         var number: UInt64 = 0
         for byte in text {
             let value = urlValues[Int(byte)]

@@ -71,6 +71,10 @@ public struct EngineIOConfiguration: Sendable {
     /// Adds to, or changes, the header fields of every response, the 101 included; whoever needs to know whether it is a session's first
     /// asks for `sid` in the query.
     public var headers: (@Sendable (inout HTTPFields, ServerRequest) -> Void)?
+    /// Makes what reaches the sessions of a cluster's other nodes; nil if there are none, or if a proxy keeps each client at one.
+    ///
+    /// With it, requests of long-polling may come to any node (`EngineIORedisForwarder` in RedisSocketIO). All nodes must have one.
+    public var forwarder: (@Sendable (EngineIOServer) -> any EngineIOForwarder)?
     /// Where refusals, faults and ends of sessions go. A session's id is a secret: whoever reads a log of level `info` or `debug` can
     /// take over the sessions in it.
     public var logger: Logger
@@ -82,7 +86,8 @@ public struct EngineIOConfiguration: Sendable {
         maxPayload: Int = 1_000_000, maxPacketsPerPost: Int = 100_000, maxPacketsPerPoll: Int = 16, maxBufferedBytes: Int = 4_194_304,
         maxSessions: Int = 100_000, allowRequest: (@Sendable (ServerRequest) async -> EngineIODecision)? = nil,
         cors: EngineIOCORS? = nil, cookie: EngineIOCookie? = nil, compressionThreshold: Int? = 1024, compression: Compression = .off,
-        headers: (@Sendable (inout HTTPFields, ServerRequest) -> Void)? = nil, logger: Logger = Logger(label: "duplex.engine-io")
+        headers: (@Sendable (inout HTTPFields, ServerRequest) -> Void)? = nil,
+        forwarder: (@Sendable (EngineIOServer) -> any EngineIOForwarder)? = nil, logger: Logger = Logger(label: "duplex.engine-io")
     ) {
         self.path = path
         self.transports = transports
@@ -101,6 +106,7 @@ public struct EngineIOConfiguration: Sendable {
         self.compressionThreshold = compressionThreshold
         self.compression = compression
         self.headers = headers
+        self.forwarder = forwarder
         self.logger = logger
     }
 }

@@ -20,10 +20,20 @@ public final class EngineIOExchange: Sendable {
         case poll(EngineIOSession)
         case post(EngineIOSession)
         case handshake(ServerRequest)
+        /// Its session is on another node, which will be asked once the body is there.
+        case forward(EngineIOForwardedRequest)
+        /// Another node has been asked; what tells it that the client has gone.
+        case forwarded(cancel: @Sendable () -> Void)
+    }
+
+    /// Who takes the answer.
+    private enum Asker {
+        case client(Respond)
+        case node(@Sendable (EngineIOForwardedAnswer) -> Void)
     }
 
     private struct Contents {
-        var respond: Respond?
+        var asker: Asker?
         var purpose: Purpose?
         var cookie: String?
     }
@@ -38,21 +48,32 @@ public final class EngineIOExchange: Sendable {
         self.server = server
         fields = server.responseFields(for: request)
         acceptsGzip = server.configuration.compressionThreshold != nil && Gzip.isAccepted(by: request.head.headerFields)
-        contents = NIOLockedValueBox(Contents(respond: respond))
+        contents = NIOLockedValueBox(Contents(asker: .client(respond)))
+    }
+
+    /// Makes one of a request that has come to another node.
+    init(
+        _ server: EngineIOServer, _ request: EngineIOForwardedRequest, _ answered: @escaping @Sendable (EngineIOForwardedAnswer) -> Void
+    ) {
+        self.server = server
+        fields = [:]
+        let takesGzip = if case .poll(let acceptsGzip) = request.kind { acceptsGzip } else { false }
+        acceptsGzip = server.configuration.compressionThreshold != nil && takesGzip
+        contents = NIOLockedValueBox(Contents(asker: .node(answered)))
     }
 
     /// Says what it is for; false if it is over already.
     @discardableResult
     func begin(_ purpose: Purpose) -> Bool {
         contents.withLockedValue { contents in
-            guard contents.respond != nil else { return false }
+            guard contents.asker != nil else { return false }
             contents.purpose = purpose
             return true
         }
     }
 
     /// Whether somebody still waits for the answer.
-    var isWaiting: Bool { contents.withLockedValue { $0.respond != nil } }
+    public var isWaiting: Bool { contents.withLockedValue { $0.asker != nil } }
 
     /// Has the answer set a cookie.
     func setCookie(_ field: String) { contents.withLockedValue { $0.cookie = field } }
@@ -68,8 +89,16 @@ public final class EngineIOExchange: Sendable {
         case .poll(let session): session.run { $0.poll(self, at: $1) }
         case .post(let session): session.post(body, self)
         case .handshake(let request): server.open(request, self)
-        case nil: break
+        case .forward(let request): forward(request, body)
+        case .forwarded, nil: break
         }
+    }
+
+    private func forward(_ request: EngineIOForwardedRequest, _ body: ByteBuffer) {
+        guard let forwarder = server.forwarder, let request = request.with(body) else { return refuse(.sessionUnknown) }
+        let cancel = forwarder.forward(request) { self.answer(EngineIOAnswer($0)) }
+        // The client may have gone meanwhile.
+        if !begin(.forwarded(cancel: cancel)) { cancel() }
     }
 
     /// The body is over `maxBodyBytes`: answers with 413, and leaves the session as it is, as Node does.
@@ -81,58 +110,58 @@ public final class EngineIOExchange: Sendable {
             session.run { machine, _ in machine.postRefused(self) }
         }
         server.logger.info("refused: the body is over \(maxBodyBytes) bytes (limit maxPayload)", metadata: metadata)
-        answer(HTTPResponse(status: .contentTooLarge), ByteBuffer())
+        answer(.contentTooLarge)
     }
 
     /// The client has gone, or its connection has; nothing can be answered any more.
     public func cancel() {
         let purpose = contents.withLockedValue { contents in
             defer { contents = Contents() }
-            return contents.respond == nil ? nil : contents.purpose
+            return contents.asker == nil ? nil : contents.purpose
         }
         switch purpose {
         case .poll(let session), .post(let session): session.run { machine, _ in machine.cancelled(self) }
-        case .handshake, nil: break
+        case .forwarded(let cancel): cancel()
+        case .handshake, .forward, nil: break
         }
+    }
+
+    /// Whoever carries it can wait no longer, though the client does: a poll that waits is answered, and the client polls again.
+    public func release() {
+        guard case .poll(let session) = contents.withLockedValue({ $0.purpose }) else { return }
+        session.run { machine, _ in machine.released(self) }
     }
 
     // MARK: The answer
 
     /// Answers, the first time.
-    func answer(_ response: HTTPResponse, _ body: ByteBuffer) {
-        let (respond, cookie) = contents.withLockedValue { contents in
+    func answer(_ answer: EngineIOAnswer) {
+        let (asker, cookie) = contents.withLockedValue { contents in
             defer { contents = Contents() }
-            return (contents.respond, contents.cookie)
+            return (contents.asker, contents.cookie)
         }
-        guard let respond else { return }
-        var response = response
-        response.headerFields.append(contentsOf: fields)
-        if let cookie { response.headerFields.append(HTTPField(name: .setCookie, value: cookie)) }
-        respond(response, body)
+        switch asker {
+        case .client(let respond):
+            var (head, body) = answer.response
+            head.headerFields.append(contentsOf: fields)
+            if let cookie { head.headerFields.append(HTTPField(name: .setCookie, value: cookie)) }
+            respond(head, body)
+        case .node(let answered): answered(answer.forwarded)
+        case nil: break
+        }
     }
 
     /// Answers with what went wrong, as Node does.
-    func refuse(_ refusal: EngineIORefusal) {
-        answer(HTTPResponse(status: refusal.status, headerFields: [.contentType: "application/json"]), ByteBuffer(string: refusal.json))
-    }
+    func refuse(_ refusal: EngineIORefusal) { answer(.refusal(refusal)) }
 
     func respond(_ reply: EngineIOSession.Machine.Reply) {
         switch reply {
-        case .packets(let packets): respond(packets)
-        // Not text/plain: some old browsers would offer to save it.
-        case .ok: answer(HTTPResponse(status: .ok, headerFields: Self.fields("text/html")), ByteBuffer(string: "ok"))
-        case .badRequest: answer(HTTPResponse(status: .badRequest), ByteBuffer())
-        }
-    }
-
-    private func respond(_ packets: [Outgoing]) {
-        let payload = Outgoing.payload(packets)
-        var fields = Self.fields("text/plain; charset=UTF-8")
-        if let compressed = compressed(payload, packets) {
-            fields[.contentEncoding] = "gzip"
-            answer(HTTPResponse(status: .ok, headerFields: fields), compressed)
-        } else {
-            answer(HTTPResponse(status: .ok, headerFields: fields), payload)
+        case .packets(let packets):
+            let payload = Outgoing.payload(packets)
+            let compressed = compressed(payload, packets)
+            answer(.packets(compressed ?? payload, isCompressed: compressed != nil))
+        case .ok: answer(.ok)
+        case .badRequest: answer(.empty)
         }
     }
 
@@ -142,8 +171,14 @@ public final class EngineIOExchange: Sendable {
         else { return nil }
         return Gzip.compress(payload)
     }
+}
 
-    private static func fields(_ type: String) -> HTTPFields { [.contentType: type, .cacheControl: "no-store"] }
+extension EngineIOForwardedRequest {
+    /// The same with its body.
+    fileprivate func with(_ body: ByteBuffer) -> Self? {
+        guard case .post(_, let isBinary) = kind else { return self }
+        return Self(sessionID: sessionID, .post(body, isBinary: isBinary))
+    }
 }
 
 extension EngineIOSession {

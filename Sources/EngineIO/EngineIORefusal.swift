@@ -16,6 +16,8 @@ struct EngineIORefusal: Error, Hashable, Sendable {
     static let unsupportedVersion = Self(code: 5, message: "Unsupported protocol version")
     /// Not one of Node's, which takes sessions without end.
     static let tooManySessions = Self(code: 3, message: "Too many sessions", status: .serviceUnavailable)
+    /// Nor this one.
+    static let tooManyForwarded = Self(code: 3, message: "Too many requests between nodes", status: .serviceUnavailable)
 
     /// The body of the answer to long-polling.
     var json: String { #"{"code":\#(code),"message":"\#(Self.escaped(message))"}"# }

@@ -15,7 +15,7 @@ extension EngineIOServer {
     public func begin(_ request: ServerRequest, respond: @escaping EngineIOExchange.Respond) -> EngineIOExchange {
         let exchange = EngineIOExchange(self, request, respond)
         if let cors = configuration.cors, request.head.method == .options {
-            exchange.answer(HTTPResponse(status: .noContent, headerFields: cors.preflightFields(for: request.head)), ByteBuffer())
+            exchange.answer(.preflight(cors.preflightFields(for: request.head)))
             return exchange
         }
         do throws(EngineIORefusal) {
@@ -29,6 +29,10 @@ extension EngineIOServer {
 
     private func begin(_ request: ServerRequest, _ exchange: EngineIOExchange) throws(EngineIORefusal) {
         let transport = try transport(of: request)
+        if transport == .polling, let forwarded = forwarded(request) {
+            exchange.begin(.forward(forwarded))
+            return
+        }
         guard let session = try session(of: request) else {
             guard request.head.method == .get else { throw .badHandshakeMethod }
             // A WebSocket begins with an upgrade, which takes another way.
@@ -39,14 +43,13 @@ extension EngineIOServer {
         guard session.transport == transport else { throw .badRequest }
         switch request.head.method {
         case .get: exchange.begin(.poll(session))
-        case .post: beginPost(request, exchange, session)
+        case .post: beginPost(exchange, session, isBinary: request.head.headerFields[.contentType] == Self.binaryContentType)
         // Node answers 500 here, as if it were its own fault.
         default: throw .badRequest
         }
     }
 
-    private func beginPost(_ request: ServerRequest, _ exchange: EngineIOExchange, _ session: EngineIOSession) {
-        let isBinary = request.head.headerFields[.contentType] == "application/octet-stream"
+    func beginPost(_ exchange: EngineIOExchange, _ session: EngineIOSession, isBinary: Bool) {
         var isTaken = false
         exchange.begin(.post(session))
         session.run { isTaken = $0.postBegan(exchange, isBinary: isBinary, at: $1) }
@@ -142,7 +145,10 @@ extension EngineIOServer {
         switch refusal {
         case .sessionUnknown:
             metadata["sid"] = "\(request.query("sid")?.prefix(32) ?? "")"
-            hint = ": it has ended, or lives in another process, and then a proxy must keep each client at one (sticky sessions)"
+            hint =
+                forwarder == nil
+                ? ": it has ended, or lives in another process, and then a proxy must keep each client at one (sticky sessions)"
+                : ": it has ended, or is another node's and asks for a WebSocket, which only that node can give it"
         case .tooManySessions: hint = " (limit maxSessions, \(configuration.maxSessions))"
         default: break
         }

@@ -27,6 +27,8 @@ public final class EngineIOServer: Sendable {
     private let makeHandler: @Sendable (EngineIOSession) -> any EngineIOHandler
     private let sessions = NIOLockedValueBox<[SessionID: EngineIOSession]>([:])
     private let closing = Atomic<Bool>(false)
+    /// What reaches the other nodes' sessions. Nobody else knows of the server while it is set, in `init`, and it never changes again.
+    nonisolated(unsafe) private(set) var forwarder: (any EngineIOForwarder)?
 
     /// Makes a server.
     ///
@@ -38,6 +40,7 @@ public final class EngineIOServer: Sendable {
         self.configuration = configuration
         settings = SessionSettings(configuration)
         makeHandler = handler
+        forwarder = configuration.forwarder?(self)
     }
 
     var logger: Logger { configuration.logger }
@@ -87,6 +90,7 @@ public final class EngineIOServer: Sendable {
     public func close() {
         closing.store(true, ordering: .releasing)
         for session in allSessions { session.close(.serverShuttingDown, discardingUnsent: true) }
+        forwarder?.drain()
     }
 
     /// Ends the sessions on long-polling; those on WebSocket end with their connections, which the `WebSocketServer` spreads over its
@@ -94,6 +98,7 @@ public final class EngineIOServer: Sendable {
     func drain() {
         closing.store(true, ordering: .releasing)
         for session in allSessions where session.transport == .polling { session.close(.serverShuttingDown, discardingUnsent: true) }
+        forwarder?.drain()
     }
 
     // MARK: Long-polling

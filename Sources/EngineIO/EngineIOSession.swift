@@ -57,7 +57,7 @@ public final class EngineIOSession: TimerWheelElement, @unchecked Sendable {
 
     init(_ server: EngineIOServer, _ request: ServerRequest, keepsRequest: Bool) {
         self.server = server
-        sid = SessionID()
+        sid = SessionID(node: server.forwarder?.node)
         issued = EngineIOServer.millisecondsSince1970
         packed = keepsRequest ? PackedHandshake(request.head, remoteAddress: request.remoteAddress) : nil
         supportsBinary = request.query("b64") == nil

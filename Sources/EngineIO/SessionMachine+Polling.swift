@@ -72,6 +72,13 @@ extension SessionMachine {
         if post === exchange { post = nil }
     }
 
+    /// Whoever carried a poll can wait no longer, but the client is there: it gets nothing, and polls again.
+    mutating func released(_ exchange: Exchange) {
+        guard poll === exchange else { return }
+        poll = nil
+        actions.append(.respond(exchange, .packets([.control(EngineIOPacket(.noop))])))
+    }
+
     /// A request was broken off before its answer.
     mutating func cancelled(_ exchange: Exchange) {
         if poll === exchange {

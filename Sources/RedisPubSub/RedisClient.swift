@@ -94,6 +94,20 @@ extension RedisClient: RedisLink {
         if !commands.perform(.publish(payload, channel: channel)) { monitor.dropped(1) }
     }
 
+    package func publish(_ payload: ByteBuffer, to channel: String, heard: @escaping @Sendable (Int?) -> Void) {
+        open()
+        let monitor = monitor
+        commands.perform(
+            .request(.publish(payload, to: channel)) { result in
+                guard case .success(.integer(let count)) = result else {
+                    monitor.dropped(1)
+                    return heard(nil)
+                }
+                monitor.published(1)
+                heard(count)
+            })
+    }
+
     package func subscribe(_ receiver: any RedisReceiver, to target: RedisTarget) {
         open()
         // The connection is told under the lock of the receivers: the first and the last must not overtake each other.

@@ -28,6 +28,11 @@ package protocol RedisTimer: Sendable {
 package protocol RedisLink: AnyObject, Sendable {
     /// Says something to a channel; while Redis can not be reached, it is dropped or kept.
     func publish(_ payload: ByteBuffer, to channel: String)
+    /// Says something to a channel at once, or not at all.
+    ///
+    /// - Parameter heard: told how many connections have heard it; nil if Redis could not be reached, or did not answer. On a thread that must
+    ///   not be blocked.
+    func publish(_ payload: ByteBuffer, to channel: String, heard: @escaping @Sendable (Int?) -> Void)
     /// Has a receiver told of what is said; once each, however often it is called. The receiver is not retained.
     func subscribe(_ receiver: any RedisReceiver, to target: RedisTarget)
     /// Has a receiver told no more.

@@ -27,7 +27,7 @@ struct Serve: AsyncParsableCommand {
             Socket.IO: echo, join and leave a room, say something in a room. /health is JSON.
 
             With --redis, several nodes are one: what is published on /pubsub and /broadcast, and Socket.IO's rooms, where Node.js servers \
-            with the adapter that --redis-adapter names may take part. The gallery stays each node's own.
+            with the adapter that --redis-adapter names may take part. Long-polling may come to any node. The gallery stays each node's own.
 
             SIGINT (Ctrl-C) and SIGTERM drain: no new connections, the open ones closed with 1001, for 30 seconds at most.
 
@@ -146,7 +146,10 @@ struct Serve: AsyncParsableCommand {
 
     func makeSocketIOConfiguration(_ redis: RedisClient? = nil) -> SocketIOConfiguration {
         var configuration = SocketIOConfiguration(recovery: socketioRecovery ? SocketIORecovery() : nil)
-        if let redis { configuration.adapter = redisAdapter.over(redis) }
+        if let redis {
+            configuration.adapter = redisAdapter.over(redis)
+            configuration.engine.forwarder = EngineIORedisForwarder.over(redis)
+        }
         let origins = Set(allowOrigin.compactMap(Origin.init))
         if !origins.isEmpty { configuration.engine.cors = EngineIOCORS(origins: .these(origins), allowsCredentials: true) }
         return configuration
