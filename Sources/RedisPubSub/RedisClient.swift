@@ -88,7 +88,7 @@ public final class RedisClient: Sendable {
     }
 }
 
-extension RedisClient: RedisLink {
+extension RedisClient: RedisCommandLink {
     package func publish(_ payload: ByteBuffer, to channel: String) {
         open()
         if !commands.perform(.publish(payload, channel: channel)) { monitor.dropped(1) }

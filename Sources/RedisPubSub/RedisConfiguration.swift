@@ -22,7 +22,7 @@ public struct RedisConfiguration: Sendable {
     public var tls: TLSConfiguration
     /// How long connecting may take, TLS and the greeting included: 5 s.
     public var connectTimeout: Duration
-    /// How long Redis may take to answer a command before the connection counts as lost: 5 s. A Redis that is stopped is noticed after this
+    /// How long Redis may be silent while it is to answer before the connection counts as lost: 5 s. A Redis that is stopped is noticed after this
     /// and `pingInterval` at the latest.
     public var replyTimeout: Duration
     /// After how much silence Redis is asked whether it is there: 5 s.

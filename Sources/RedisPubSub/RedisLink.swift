@@ -37,14 +37,6 @@ package protocol RedisLink: AnyObject, Sendable {
     func subscribe(_ receiver: any RedisReceiver, to target: RedisTarget)
     /// Has a receiver told no more.
     func unsubscribe(_ receiver: any RedisReceiver, from target: RedisTarget)
-    /// Sends a command, its name first; the answer, or why there is none, is told on a thread that must not be blocked.
-    ///
-    /// Commands are sent in the order of the calls, and their answers told in that order. Nothing is sent again.
-    func request(_ command: [ByteBuffer], _ answered: @escaping @Sendable (Result<RESPValue, RedisError>) -> Void)
-    /// Sends a command that may wait, for up to `maxWait`, on a connection that has none but such.
-    func read(_ command: [String], _ answered: @escaping @Sendable (Result<RESPValue, RedisError>) -> Void)
-    /// How long such a command may wait: less than what would count as a lost connection.
-    var maxWait: Duration { get }
     /// How many connections are subscribed to a channel.
     ///
     /// - Throws: `RedisError` if Redis can not be asked.
@@ -53,7 +45,19 @@ package protocol RedisLink: AnyObject, Sendable {
     func call(after time: Duration, _ body: @escaping @Sendable () -> Void) -> any RedisTimer
 }
 
-extension RedisLink {
+/// Redis for who needs more of it than channels.
+package protocol RedisCommandLink: RedisLink {
+    /// Sends a command, its name first; the answer, or why there is none, is told on a thread that must not be blocked.
+    ///
+    /// Commands are sent in the order of the calls, and their answers told in that order. Nothing is sent again.
+    func request(_ command: [ByteBuffer], _ answered: @escaping @Sendable (Result<RESPValue, RedisError>) -> Void)
+    /// Sends a command that may wait, for up to `maxWait`, on a connection that has none but such.
+    func read(_ command: [String], _ answered: @escaping @Sendable (Result<RESPValue, RedisError>) -> Void)
+    /// How long such a command may wait: less than what would count as a lost connection.
+    var maxWait: Duration { get }
+}
+
+extension RedisCommandLink {
     /// Sends a command of texts.
     package func request(_ words: String..., answered: @escaping @Sendable (Result<RESPValue, RedisError>) -> Void) {
         request(words.map { ByteBuffer(string: $0) }, answered)

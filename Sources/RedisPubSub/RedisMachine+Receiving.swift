@@ -27,7 +27,15 @@ extension RedisMachine {
         try answer(expected.what, value, now)
     }
 
+    /// What Redis says while it can not serve, and will again: the connection is made anew, later, and what waits is not refused.
+    private static let unavailable = ["LOADING", "MASTERDOWN", "READONLY"]
+
     private mutating func answer(_ expected: Expected, _ value: RESPValue, _ now: NIODeadline) throws(RedisError) {
+        if case .error(let text) = value, Self.unavailable.contains(where: text.hasPrefix) {
+            // It fails with all that are behind it.
+            pending.prepend((expected, now))
+            throw .refused(text)
+        }
         switch expected {
         case .hello: try greeted(value, now)
         case .greeting:

@@ -5,7 +5,7 @@
 //   connecting, greeting, ready ── lost, a deadline passes, what came is no answer ──► waiting ── time ──► connecting
 //   any ── close ──► closed
 //
-// Every command has a place in `pending` until its answer has come, in order; the oldest one's age is what tells that Redis does not answer.
+// Every command has a place in `pending` until its answer has come, in order; silence while there is one is what tells that Redis does not answer.
 // A command whose answer has not come when the connection is lost has failed: whether Redis has seen it is not known, and it is not sent again.
 
 import DequeModule
@@ -94,11 +94,14 @@ struct RedisMachine {
             case .idle, .closed: nil
             case .connecting, .greeting: greetingDeadline
             case .waiting(let until): until
-            case .ready: pending.first.map { $0.at + TimeAmount(settings.replyTimeout) } ?? lastHeard + TimeAmount(settings.pingInterval)
+            case .ready: replyDeadline ?? lastHeard + TimeAmount(settings.pingInterval)
             }
         guard let leaving = subscriptions.deadline, state != .closed else { return own }
         return own.map { min($0, leaving) } ?? leaving
     }
+
+    /// When Redis has been silent for too long while something waits for it; one that is slow, and answers, is there.
+    private var replyDeadline: NIODeadline? { pending.first.map { max($0.at, lastHeard) + TimeAmount(settings.replyTimeout) } }
 
     // MARK: The connection
 
@@ -180,8 +183,8 @@ struct RedisMachine {
                 cut("it did not answer within \(settings.connectTimeout) (limit connectTimeout)", now, random)
             }
         case .ready:
-            if let oldest = pending.first {
-                guard oldest.at + TimeAmount(settings.replyTimeout) <= now else { return }
+            if let replyDeadline {
+                guard replyDeadline <= now else { return }
                 cut("it did not answer a command within \(settings.replyTimeout) (limit replyTimeout)", now, random)
             } else if lastHeard + TimeAmount(settings.pingInterval) <= now {
                 send(RedisCommand("PING"), .ping, now)

@@ -77,13 +77,13 @@ final class RedisStream: Sendable {
         var dropped = 0
     }
 
-    private let link: any RedisLink
+    private let link: any RedisCommandLink
     private let settings: SocketIORedisStreamsConfiguration
     private let state = NIOLockedValueBox(State())
     private let faults = LogLimiter()
     private static let retryDelay = Duration.milliseconds(100)
 
-    init(_ link: any RedisLink, _ settings: SocketIORedisStreamsConfiguration) {
+    init(_ link: any RedisCommandLink, _ settings: SocketIORedisStreamsConfiguration) {
         self.link = link
         self.settings = settings
     }

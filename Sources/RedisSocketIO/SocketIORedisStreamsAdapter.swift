@@ -24,7 +24,7 @@ public final class SocketIORedisStreamsAdapter: SocketIOAdapter {
     private let local: SocketIOInMemoryAdapter
     private let stream: RedisStream
     private let exchange: ClusterExchange
-    private let link: any RedisLink
+    private let link: any RedisCommandLink
     /// Nil without recovery.
     private let sessions: StreamSessions?
     private let recovery: SocketIORecovery?
@@ -43,7 +43,7 @@ public final class SocketIORedisStreamsAdapter: SocketIOAdapter {
     }
 
     init(
-        _ namespace: SocketIONamespace, link: any RedisLink, _ stream: RedisStream, _ settings: SocketIORedisStreamsConfiguration,
+        _ namespace: SocketIONamespace, link: any RedisCommandLink, _ stream: RedisStream, _ settings: SocketIORedisStreamsConfiguration,
         node: String = ClusterID.make()
     ) {
         self.namespace = namespace

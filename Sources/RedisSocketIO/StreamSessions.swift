@@ -24,7 +24,7 @@ final class StreamSessions: Sendable {
         var isClosed = false
     }
 
-    private let link: any RedisLink
+    private let link: any RedisCommandLink
     private let prefix: String
     private let lifetime: Duration
     private let state = NIOLockedValueBox(State())
@@ -35,7 +35,7 @@ final class StreamSessions: Sendable {
     private static let maxWrites = 100_000
 
     /// - Parameter lifetime: how long a client may be away.
-    init(_ link: any RedisLink, prefix: String, lifetime: Duration) {
+    init(_ link: any RedisCommandLink, prefix: String, lifetime: Duration) {
         self.link = link
         self.prefix = prefix
         self.lifetime = lifetime

@@ -165,6 +165,29 @@ import Testing
         #expect(machine.takeActions() == [.cut, .becameLost("it did not answer a command within 5.0 seconds (limit replyTimeout)")])
     }
 
+    @Test func oneThatAnswersSlowlyIsThere() throws {
+        var machine = try ready()
+        for id in 1...3 { machine.request(id, RedisCommand("PING"), now: at(0)) }
+        for (id, time) in [(1, 4.0), (2, 8.0)] {
+            machine.tick(now: at(time - 0.1), random: 0)
+            machine.hears(.simple("PONG"), at(time))
+            #expect(machine.takeActions() == [.answered(id, .success(.simple("PONG")))])
+        }
+        #expect(machine.deadline == at(13))
+        machine.tick(now: at(13), random: 0)
+        #expect(machine.takeActions().first == .cut)
+    }
+
+    @Test(arguments: ["LOADING Redis is loading the dataset in memory", "READONLY You can't write against a read only replica.", "MASTERDOWN"])
+    func oneThatCanNotServeNowIsLost(text: String) throws {
+        var machine = try ready()
+        for id in 1...2 { machine.request(id, RedisCommand("PING"), now: at(0)) }
+        machine.hears(.error(text), at(1))
+        let lost = "Redis refuses: \(text)"
+        let failure = Result<RESPValue, RedisError>.failure(.connectionLost(lost))
+        #expect(machine.takeActions() == [.cut, .answered(1, failure), .answered(2, failure), .becameLost(lost)])
+    }
+
     @Test func aCommandWithoutAnAnswerHasFailed() throws {
         var machine = try ready()
         machine.request(7, RedisCommand("PUBSUB", "NUMSUB", "x"), now: at(0))

@@ -18,7 +18,7 @@ private struct LinkedNode {
 
     init(redisPort: Int) async throws {
         link = try await CuttingProxy.start(to: redisPort)
-        node = IONode("node", .recovery, redisPort: link.port, replyTimeout: .milliseconds(500))
+        node = IONode("node", .recovery, redisPort: link.port, replyTimeout: .seconds(2))
         port = try await node.port
         try await untilUp()
     }
@@ -94,7 +94,7 @@ final class FaultRun {
                     return said
                 }
                 io.to("room").emit("hi", number)
-                try? await Task.sleep(for: .milliseconds(2))
+                try? await Task.sleep(for: .milliseconds(5))
             }
         }
         for _ in 0..<faults {
@@ -143,7 +143,7 @@ final class FaultRun {
         case .redisStopped:
             // Sometimes for longer than it may take to answer.
             redis?.signal(SIGSTOP)
-            try await Task.sleep(for: .milliseconds(Int.random(in: 100...1500, using: &random)))
+            try await Task.sleep(for: .milliseconds(Int.random(in: 100...3000, using: &random)))
             redis?.signal(SIGCONT)
         case .nodeKilled:
             let node = serving.remove(at: Int.random(in: serving.indices, using: &random))

@@ -30,7 +30,7 @@ enum ClusterKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
             return SocketIOConfiguration(adapter: SocketIORedisAdapter.over(redis, cluster))
         case .streams, .recovery:
             let cluster = SocketIORedisStreamsConfiguration(
-                requestTimeout: requestTimeout, whileUnreachable: self == .streams ? .drop : .keep(maxBytes: 1_000_000))
+                requestTimeout: requestTimeout, whileUnreachable: self == .streams ? .drop : .keep(maxBytes: 16_777_216))
             let recovery = self == .recovery ? SocketIORecovery() : nil
             return SocketIOConfiguration(recovery: recovery, adapter: SocketIORedisStreamsAdapter.over(redis, cluster))
         }
