@@ -91,15 +91,9 @@ extension RedisClient: RedisLink {
 
     package func publish(_ payload: ByteBuffer, to channel: String, heard: @escaping @Sendable (Int?) -> Void) {
         open()
-        let monitor = monitor
         commands.perform(
             .request(.publish(payload, to: channel)) { result in
-                guard case .success(.integer(let count)) = result else {
-                    monitor.dropped(1)
-                    return heard(nil)
-                }
-                monitor.published(1)
-                heard(count)
+                if case .success(.integer(let count)) = result { heard(count) } else { heard(nil) }
             })
     }
 
