@@ -105,7 +105,7 @@ struct ClusterView {
         guard let last = nodes[id]?.number else { return ask(id, now) }
         // What is in the state already may come behind it.
         guard number > last else { return [] }
-        guard number == last + 1 else { return ask(id, now) }
+        guard number == last &+ 1 else { return ask(id, now) }
         nodes[id]?.number = number
         return [.apply(change, of: id)]
     }
@@ -135,7 +135,7 @@ struct ClusterView {
         // Not held twice while it grows.
         nodes[id]?.staged = nil
         staged.entries += entries
-        staged.nextPart += 1
+        staged.nextPart &+= 1
         guard isLast else {
             stagedCount += entries.count
             nodes[id]?.staged = staged

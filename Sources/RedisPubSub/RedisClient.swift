@@ -28,7 +28,8 @@ public final class RedisClient: Sendable {
         subscriptions = connection(.subscriptions)
     }
 
-    /// Makes a client of an address: `redis://[[user]:password@]host[:port][/database]`, `rediss://` for TLS.
+    /// Makes a client of an address: `redis://[[user]:password@]host[:port][/database]`, `rediss://` for TLS;
+    /// `redis+sentinel://[[user]:password@]host[:port],…/master[/database]` by way of Sentinels.
     ///
     /// - Throws: `RedisURLError`.
     public convenience init(url: String) throws(RedisURLError) { self.init(RedisConfiguration(url: try RedisURL(url))) }

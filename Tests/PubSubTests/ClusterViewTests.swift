@@ -44,6 +44,13 @@ import Testing
         #expect(hear(.alive(number: 7)) == [])
     }
 
+    /// Whoever can write to the cluster can name any number.
+    @Test mutating func numbersMayEnd() {
+        _ = hear(.state([], number: .max, part: 0, isLast: true))
+        #expect(hear(.changed(Self.came("a"), number: .max)) == [])
+        #expect(hear(.alive(number: 0)) == [.tell(.wantsState, to: 2)])
+    }
+
     @Test mutating func aChangeThatIsMissingIsNoticed() {
         getInStep()
         #expect(hear(.changed(Self.came("b"), number: 7)) == [.tell(.wantsState, to: 2)])

@@ -126,6 +126,7 @@ import Testing
         presence.tellBeat(to: nil)
         presence.tellState(to: 7)
         for _ in 0..<3 { presence.leave("x", "ann") }
+        presence.leave("own", "ann")
         presence.apply(came(ann), of: 1)
         presence.disconnect()
         #expect(presence.members(of: "x") == [bob])
