@@ -19,8 +19,16 @@ public protocol Backplane: Sendable {
     func subscribe(to filter: TopicFilter)
     /// This node has no subscriber to a topic or pattern any more.
     func unsubscribe(from filter: TopicFilter)
+    /// Whether a topic is all nodes' or each node's own; the same on all nodes. Who is on a topic that is not shared, the others are not told. All
+    /// are shared unless a backplane says otherwise.
+    func shares(_ topic: String) -> Bool
     /// Ends; nothing follows.
     func stop() async
+}
+
+extension Backplane {
+    /// All topics are shared.
+    public func shares(_ topic: String) -> Bool { true }
 }
 
 /// A cluster within one program: the nodes of one `InMemoryCluster` hear each other.

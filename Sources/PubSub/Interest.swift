@@ -12,6 +12,8 @@ public final class Interest: Sendable {
 
     /// A thread has its first subscriber.
     public func add(_ filter: TopicFilter) {
+        // A client may think of any name; on these, nothing is said to it, and its leaving must not end what the node itself hears there.
+        guard !ClusterMessage.isReserved(filter) else { return }
         // Told under the lock: the first and the last of two threads must not overtake each other.
         threads.withLockedValue { threads in
             threads[filter, default: 0] += 1
@@ -21,6 +23,7 @@ public final class Interest: Sendable {
 
     /// A thread has no subscriber any more.
     public func remove(_ filter: TopicFilter) {
+        guard !ClusterMessage.isReserved(filter) else { return }
         threads.withLockedValue { threads in
             guard let count = threads[filter] else { return }
             threads[filter] = count > 1 ? count - 1 : nil

@@ -37,7 +37,7 @@ public final class RedisBackplane: Backplane {
     private let redis: any RedisLink
     private let open: @Sendable () -> Void
     private let prefix: String
-    private let shares: Shares
+    private let sharesTopic: Shares
     private let node = UInt64.random(in: .min ... .max)
     private let logger: Logger
     private let state = NIOLockedValueBox(State())
@@ -65,7 +65,7 @@ public final class RedisBackplane: Backplane {
         redis = link
         self.prefix = prefix
         self.logger = logger
-        self.shares = shares
+        sharesTopic = shares
         self.open = open
     }
 
@@ -75,13 +75,19 @@ public final class RedisBackplane: Backplane {
         open()
     }
 
+    /// Whether a topic is all nodes', as the program has said.
+    public func shares(_ topic: String) -> Bool { sharesTopic(topic) }
+
     /// Hands a publication to Redis; never waits.
     public func publish(_ publication: Publication) {
-        guard shares(publication.topic) else { return }
+        // What nodes say to each other is no topic of the program's, and of no use later.
+        let isOwn = ClusterMessage.isReserved(publication.topic)
+        guard isOwn || shares(publication.topic) else { return }
         // Under the lock, so that they leave in the order of their numbers.
         number.withLockedValue { number in
             number += 1
-            redis.publish(TopicEnvelope(node: node, number: number, publication).encoded, to: prefix + publication.topic)
+            let (bytes, channel) = (TopicEnvelope(node: node, number: number, publication).encoded, prefix + publication.topic)
+            if isOwn { redis.publish(bytes, to: channel) { _ in } } else { redis.publish(bytes, to: channel) }
         }
     }
 

@@ -33,7 +33,8 @@ public final class RedisClient: Sendable {
         reads = connection(.reads)
     }
 
-    /// Makes a client of an address: `redis://[[user]:password@]host[:port][/database]`, `rediss://` for TLS.
+    /// Makes a client of an address: `redis://[[user]:password@]host[:port][/database]`, `rediss://` for TLS;
+    /// `redis+sentinel://[[user]:password@]host[:port],…/master[/database]` by way of Sentinels.
     ///
     /// - Throws: `RedisURLError`.
     public convenience init(url: String) throws(RedisURLError) { self.init(RedisConfiguration(url: try RedisURL(url))) }
@@ -96,15 +97,9 @@ extension RedisClient: RedisCommandLink {
 
     package func publish(_ payload: ByteBuffer, to channel: String, heard: @escaping @Sendable (Int?) -> Void) {
         open()
-        let monitor = monitor
         commands.perform(
             .request(.publish(payload, to: channel)) { result in
-                guard case .success(.integer(let count)) = result else {
-                    monitor.dropped(1)
-                    return heard(nil)
-                }
-                monitor.published(1)
-                heard(count)
+                if case .success(.integer(let count)) = result { heard(count) } else { heard(nil) }
             })
     }
 

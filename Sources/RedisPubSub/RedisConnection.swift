@@ -6,7 +6,6 @@
 import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
-import NIOSSL
 
 /// One connection to Redis, made again whenever it is lost.
 final class RedisConnection: Sendable {
@@ -201,21 +200,28 @@ final class RedisConnection: Sendable {
         confined.value.attempt += 1
         let attempt = confined.value.attempt
         confined.value.parser = RESPParser(limits: RESPLimits(maxReplySize: settings.maxMessageBytes))
-        let (url, tls) = (settings.url, settings.tls)
+        guard let sentinel = settings.url.sentinel else { return connect(settings.url.host, settings.url.port, attempt) }
+        // Asked each time: after a failover it is another one.
+        SentinelQuery(sentinel: sentinel, settings: settings, eventLoop: eventLoop).master().assumeIsolated().whenComplete { result in
+            switch result {
+            case .success(let master): if self.confined.value.attempt == attempt { self.connect(master.host, master.port, attempt) }
+            case .failure(let error): self.lost("\(error)", attempt)
+            }
+        }
+    }
+
+    private func connect(_ host: String, _ port: Int, _ attempt: Int) {
+        let settings = settings
         ClientBootstrap(group: eventLoop)
             .connectTimeout(TimeAmount(settings.connectTimeout))
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    if url.isTLS {
-                        let context = try NIOSSLContext(configuration: tls)
-                        let name = (try? SocketAddress(ipAddress: url.host, port: 0)) == nil ? url.host : nil
-                        try channel.pipeline.syncOperations.addHandler(NIOSSLClientHandler(context: context, serverHostname: name))
-                    }
+                    try settings.secure(channel, host: host)
                     try channel.pipeline.syncOperations.addHandler(RedisChannelHandler(self, attempt))
                 }
             }
-            .connect(host: url.host, port: url.port)
+            .connect(host: host, port: port)
             .hop(to: eventLoop)
             .assumeIsolated()
             .whenComplete { result in

@@ -28,7 +28,7 @@ package protocol RedisTimer: Sendable {
 package protocol RedisLink: AnyObject, Sendable {
     /// Says something to a channel; while Redis can not be reached, it is dropped or kept.
     func publish(_ payload: ByteBuffer, to channel: String)
-    /// Says something to a channel at once, or not at all.
+    /// Says something to a channel at once, or not at all; it counts as nobody's publication.
     ///
     /// - Parameter heard: told how many connections have heard it; nil if Redis could not be reached, or did not answer. On a thread that must
     ///   not be blocked.

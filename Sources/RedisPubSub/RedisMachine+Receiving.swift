@@ -41,6 +41,12 @@ extension RedisMachine {
         case .greeting:
             if case .error(let text) = value { throw .refused(text) }
             if pending.isEmpty { becomeReady(now) }
+        case .role:
+            // What a Sentinel says may be late: a replica takes no PUBLISH that all would hear.
+            guard case .array(let values) = value, values.first?.text == "master" else {
+                throw .refused("where the Sentinel sends to, there is no master: it may not have been told of a failover yet")
+            }
+            if pending.isEmpty { becomeReady(now) }
         case .ping: if case .error(let text) = value { throw .refused(text) }
         case .publish(let size):
             unansweredBytes -= size
@@ -71,6 +77,7 @@ extension RedisMachine {
             }
         }
         if settings.url.database != 0 { send(RedisCommand("SELECT", String(settings.url.database)), .greeting, now) }
+        if settings.url.sentinel != nil { send(RedisCommand("ROLE"), .role, now) }
         // Without a password, RESP2 has nothing yet that tells whether commands are taken.
         if version == 2 { send(RedisCommand("PING"), .greeting, now) }
         if pending.isEmpty { becomeReady(now) }

@@ -40,7 +40,7 @@ struct RedisMachine {
     }
 
     enum Expected {
-        case hello, greeting, ping, publish(size: Int), request(Int)
+        case hello, greeting, role, ping, publish(size: Int), request(Int)
         case subscribe(RedisTarget), unsubscribe(RedisTarget)
     }
 

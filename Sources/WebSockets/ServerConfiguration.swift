@@ -45,6 +45,9 @@ extension WebSocketServer {
         public var maxPublicationBacklog: Int
         /// What carries publications to other nodes; nil for a server by itself.
         public var backplane: (any Backplane)?
+        /// How often a node tells the others on its backplane that it is there: 5 s. Who is silent three times as long is gone, and all members whose
+        /// connections it had; what got lost on the way is noticed after this time.
+        public var backplaneHeartbeat: Duration
         /// What moves the bytes of WebSockets.
         public var transport: Transport
         /// Where refusals (info), connections (debug) and faults go.
@@ -56,7 +59,7 @@ extension WebSocketServer {
             threads: Int = defaultThreads, maxConnections: Int? = nil, handshakeTimeout: Duration = .seconds(10),
             responseTimeout: Duration = .seconds(30), drainTimeout: Duration = .seconds(30), maxHeaderFields: Int = 100,
             maxHeaderBytes: Int = 16_384, maxBodyBytes: Int = 1 << 20, maxPublicationBacklog: Int = 33_554_432,
-            backplane: (any Backplane)? = nil,
+            backplane: (any Backplane)? = nil, backplaneHeartbeat: Duration = .seconds(5),
             transport: Transport = .automatic, logger: Logger = Logger(label: "duplex")
         ) {
             self.connection = connection
@@ -72,6 +75,7 @@ extension WebSocketServer {
             self.maxBodyBytes = maxBodyBytes
             self.maxPublicationBacklog = maxPublicationBacklog
             self.backplane = backplane
+            self.backplaneHeartbeat = backplaneHeartbeat
             self.transport = transport
             self.logger = logger
         }

@@ -38,7 +38,9 @@ final class ServerCore: Sendable {
     init(_ configuration: WebSocketServer.Configuration) {
         self.configuration = configuration
         settings = SharedSettings(configuration.connection, logger: configuration.logger)
-        broker = TopicBroker(backplane: configuration.backplane, maxBacklog: configuration.maxPublicationBacklog)
+        broker = TopicBroker(
+            backplane: configuration.backplane, heartbeat: configuration.backplaneHeartbeat,
+            maxBacklog: configuration.maxPublicationBacklog)
     }
 
     var logger: Logger { configuration.logger }

@@ -2,6 +2,7 @@
 
 import NIOConcurrencyHelpers
 import NIOCore
+import NIOPosix
 import PubSub
 import WebSocketCore
 
@@ -34,10 +35,14 @@ final class TopicBroker: Sendable {
     /// The most bytes that wait for a thread; see `WebSocketServer.Configuration.maxPublicationBacklog`.
     let maxBacklog: Int
     private let backplane: (any Backplane)?
+    private let cluster: TopicCluster?
     private let threads = NIOLockedValueBox<[EventThread]>([])
 
-    init(backplane: (any Backplane)?, maxBacklog: Int = 33_554_432) {
+    init(backplane: (any Backplane)?, heartbeat: Duration = .seconds(5), maxBacklog: Int = 33_554_432) {
         self.backplane = backplane
+        cluster = backplane.map { [presence] in
+            TopicCluster($0, presence, heartbeat: TimeAmount(heartbeat), on: MultiThreadedEventLoopGroup.singleton.next())
+        }
         self.maxBacklog = maxBacklog
         interest = backplane.map { Interest($0) }
     }
@@ -48,25 +53,32 @@ final class TopicBroker: Sendable {
     func attach(_ threads: [EventThread]) { self.threads.withLockedValue { $0 = threads } }
 
     /// Begins to hear other nodes.
-    func start() async throws { try await backplane?.start { [weak self] in self?.receive($0) } }
+    func start() async throws {
+        try await backplane?.start { [weak self] in self?.receive($0) }
+        cluster?.start { [weak self] in await self?.subscribersHere(of: $0) ?? 0 }
+    }
 
     /// Forgets the threads, before they end: what is asked of one that has ended is never answered.
     func detach() { threads.withLockedValue { $0 = [] } }
 
-    func stop() async { await backplane?.stop() }
+    func stop() async {
+        cluster?.stop()
+        await backplane?.stop()
+    }
 
     // MARK: Publish
 
     /// Delivers a message to the subscribers on this node, and hands it to the others.
     func publish(_ prepared: PreparedMessage, to topic: String, key: String?, except: WebSocket?) {
         deliver(Delivery(topic: topic, key: key, prepared: prepared, except: except))
-        guard let backplane else { return }
+        guard let backplane, !ClusterMessage.isReserved(topic) else { return }
         let message = prepared.message
         backplane.publish(Publication(topic: topic, payload: message.payload, isText: message.kind == .text, key: key))
     }
 
     /// Another node has published.
     private func receive(_ publication: Publication) {
+        if cluster?.take(publication) == true { return }
         let message = Message(kind: publication.isText ? .text : .binary, payload: publication.payload)
         deliver(Delivery(topic: publication.topic, key: publication.key, prepared: PreparedMessage(message), except: nil))
     }
@@ -84,8 +96,14 @@ final class TopicBroker: Sendable {
 
     // MARK: Questions
 
-    /// How many connections a message to a topic would go to.
-    func subscriberCount(of topic: String) async -> Int { await ask { $0.subscriberCount(of: topic) } }
+    /// How many connections a message to a topic would go to, on all nodes.
+    func subscriberCount(of topic: String) async -> Int {
+        async let elsewhere = cluster?.countElsewhere(topic) ?? 0
+        let here = await subscribersHere(of: topic)
+        return await here + elsewhere
+    }
+
+    private func subscribersHere(of topic: String) async -> Int { await ask { $0.subscriberCount(of: topic) } }
 
     /// Waits until each thread has delivered what was published before.
     func waitUntilDelivered() async {

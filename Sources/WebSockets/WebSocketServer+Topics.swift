@@ -26,15 +26,20 @@ extension WebSocketServer {
     /// can wait. Call it after every hundred messages, or thousand; what is delivered may still wait for slow peers.
     public func waitUntilDelivered() async { await core.broker.waitUntilDelivered() }
 
-    /// How many connections to this node a message to a topic would go to.
+    /// How many connections a message to a topic would go to, on this node and on those that share its backplane; nodes that do not say within 2 s
+    /// are not counted.
     public func subscriberCount(of topic: String) async -> Int { await core.broker.subscriberCount(of: topic) }
 
-    /// Who is on a topic of this node, in no order: those whose connections subscribed to it as members.
+    /// Who is on a topic, on this node and on those that share its backplane, in no order: those whose connections subscribed to it as members. Each is
+    /// there once, on however many nodes.
+    ///
+    /// It is what this node knows: of others, what they have said, until they have been silent for three times `Configuration.backplaneHeartbeat`.
     public func members(of topic: String) -> [PresenceMember] { core.broker.presence.members(of: topic) }
 
-    /// Has a closure told of every member who joins or leaves a topic of this node.
+    /// Has a closure told of every member who joins or leaves a topic, on this node and on those that share its backplane: with the first connection
+    /// on any node, and with the last one. Each node tells its own closure.
     ///
-    /// It is called for one event at a time, in the order in which they happened, on a thread of the server where one did: it must not
+    /// It is called for one event at a time, in the order in which this node learned of them, on whichever thread that was: it must not
     /// block. Called again, the new closure takes the old one's place.
     public func onPresence(_ observer: @escaping @Sendable (PresenceEvent) -> Void) { core.broker.presence.observe(observer) }
 }

@@ -52,7 +52,7 @@ struct Serve: AsyncParsableCommand {
     var socketioRecovery = false
     @Option(
         help: ArgumentHelp(
-            "Share topics and Socket.IO's rooms with other nodes: redis://[[user]:password@]host[:port], rediss:// for TLS.",
+            "Share topics and Socket.IO's rooms with other nodes: redis://[[user]:password@]host[:port], rediss:// for TLS, redis+sentinel://host[:port],…/master.",
             valueName: "URL"))
     var redis: String?
     @Option(help: ArgumentHelp(RedisAdapterArgument.help, valueName: "how")) var redisAdapter = RedisAdapterArgument.pubsub

@@ -1,6 +1,7 @@
 import NIOConcurrencyHelpers
-import PubSub
 import Testing
+
+@testable import PubSub
 
 @Suite struct PresenceTests {
     private let ann = PresenceMember(id: "ann", info: "Ann")
@@ -67,6 +68,73 @@ import Testing
         #expect(there.withLockedValue { $0.faults } == 0)
         #expect(there.withLockedValue { $0.0 }.isEmpty)
         #expect(there.withLockedValue { $0.events } >= 6)
+    }
+
+    // MARK: Other nodes
+
+    private func came(_ member: PresenceMember) -> PresenceChange { .came(PresenceEntry(topic: "x", member: member)) }
+
+    @Test func aMemberIsThereWithAnyNode() {
+        let presence = Presence()
+        let log = Log(presence)
+        presence.apply(came(ann), of: 1)
+        presence.join("x", ann)
+        presence.apply(came(PresenceMember(id: "ann", info: "elsewhere")), of: 2)
+        #expect(presence.members(of: "x") == [ann], "as this node knows her")
+        presence.apply(.went(topic: "x", id: "ann"), of: 1)
+        presence.leave("x", "ann")
+        #expect(presence.members(of: "x").map(\.info) == ["elsewhere"])
+        presence.apply(.went(topic: "x", id: "ann"), of: 1)
+        presence.apply(.went(topic: "x", id: "ann"), of: 2)
+        #expect(presence.members(of: "x") == [])
+        #expect(log.lines == ["joined x ann", "left x ann"])
+    }
+
+    @Test func aNodesStateTakesThePlaceOfWhatWasKnown() {
+        let presence = Presence()
+        let log = Log(presence)
+        presence.apply(came(ann), of: 1)
+        presence.replace([bob, ann].map { PresenceEntry(topic: "x", member: $0) } + [PresenceEntry(topic: "y", member: ann)], of: 1)
+        #expect(Set(presence.members(of: "x")) == [ann, bob])
+        presence.replace([PresenceEntry(topic: "x", member: bob)], of: 1)
+        #expect(presence.members(of: "x") == [bob])
+        presence.forget(1)
+        #expect(presence.members(of: "x") == [])
+        #expect(Set(log.lines.prefix(3)) == ["joined x ann", "joined x bob", "joined y ann"])
+        #expect(Set(log.lines[3..<5]) == ["left x ann", "left y ann"])
+        #expect(log.lines.dropFirst(5) == ["left x bob"])
+    }
+
+    @Test func othersAreToldInOrderOfWhatIsShared() {
+        let presence = Presence()
+        let lines = NIOLockedValueBox<[String]>([])
+        presence.join("x", bob)
+        presence.connect(shares: { $0 != "own" }) { news in
+            let line =
+                switch news {
+                case .changed(.came(let entry), let number): "\(number) came \(entry.topic) \(entry.member.id) \(entry.member.info)"
+                case .changed(.went(let topic, let id), let number): "\(number) went \(topic) \(id)"
+                case .beat(let number, let node): "\(number) beat to \(node ?? 0)"
+                case .state(let entries, let number, let node): "\(number) to \(node): \(entries().map(\.member.id).sorted())"
+                }
+            lines.withLockedValue { $0.append(line) }
+        }
+        presence.join("x", ann)
+        presence.join("x", ann)
+        presence.join("own", ann)
+        presence.join("x", PresenceMember(id: "ann", info: "Anna"))
+        presence.tellBeat(to: nil)
+        presence.tellState(to: 7)
+        for _ in 0..<3 { presence.leave("x", "ann") }
+        presence.leave("own", "ann")
+        presence.apply(came(ann), of: 1)
+        presence.disconnect()
+        #expect(presence.members(of: "x") == [bob])
+        presence.join("x", ann)
+        #expect(
+            lines.withLockedValue { $0 } == [
+                "1 came x ann Ann", "2 came x ann Anna", "2 beat to 0", #"2 to 7: ["ann", "bob"]"#, "3 went x ann",
+            ])
     }
 
     private final class Log: Sendable {

@@ -289,14 +289,44 @@ struct RedisBackplaneTests {
         }
     }
 
+    /// Who is on a topic is known to all nodes, and again after Redis was gone.
+    @Test func whoIsThereIsKnownToAllNodes() async throws {
+        try await withRedis { redis in
+            try await withServer(redis: redis.port) { first, _ in
+                try await withServer(redis: redis.port) { second, _ in
+                    let servers = [first, second]
+                    func until(_ members: [Set<String>]) async throws {
+                        try await eventually { servers.map { Set($0.members(of: "t").map(\.id)) } == members }
+                    }
+                    let both: Set = ["0", "1"]
+                    let clients = servers.enumerated().map { number, server in
+                        Task { try await hear("t?as=\(number)", of: server, AsyncStream.makeStream().continuation) }
+                    }
+                    try await until([both, both])
+                    for server in servers { try await eventually { await server.subscriberCount(of: "t") == 2 } }
+                    redis.killNow()
+                    try await until([["0"], ["1"]])
+                    let again = try await RedisServerProcess.start(port: redis.port)
+                    defer { again.stop() }
+                    try await until([both, both])
+                    clients[0].cancel()
+                    try await until([["1"], ["1"]])
+                    clients[1].cancel()
+                    try await until([[], []])
+                }
+            }
+        }
+    }
+
     private func withServer(redis port: Int, _ body: (WebSocketServer, RedisClient) async throws -> Void) async throws {
         let redis = RedisClient(RedisConfiguration(url: RedisURL(port: port)))
         var configuration = WebSocketServer.Configuration(threads: 2)
         configuration.drainTimeout = .zero
         configuration.backplane = RedisBackplane(redis)
+        configuration.backplaneHeartbeat = .milliseconds(50)
         let server = WebSocketServer(port: 0, configuration: configuration)
-        server.webSocket("/{topic}") { socket in
-            try socket.subscribe(socket.parameters["topic"] ?? "")
+        server.webSocket("/{topic}", upgrade: { .accept($0.query("as")) }) { (socket: WebSocket, id: String?) in
+            try socket.subscribe(socket.parameters["topic"] ?? "", as: id.map { PresenceMember(id: $0) })
             for try await _ in socket {}
         }
         let run = Task { try await server.run() }

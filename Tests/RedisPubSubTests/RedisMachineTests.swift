@@ -54,6 +54,28 @@ import Testing
         #expect(machine.state == .ready)
     }
 
+    @Test(arguments: [2, 3]) func asksWhetherItIsTheMasterIfASentinelHasSaidSo(version: Int) throws {
+        for role in ["master", "slave"] {
+            var machine = try machine(url: "redis+sentinel://h/m")
+            machine.start(now: at(0))
+            machine.connected(now: at(1))
+            #expect(machine.said() == "HELLO 3 SETNAME duplex")
+            if version == 3 { machine.hears(.map([]), at(1)) } else { machine.hears(.error("ERR unknown command"), at(1)) }
+            #expect(machine.said() == (version == 3 ? "ROLE" : "ROLE|PING"))
+            _ = machine.takeActions()
+            machine.hears(.array([bulk(role), .integer(0), .array([])]), at(1))
+            if version == 2 && role == "master" { machine.hears(.simple("PONG"), at(1)) }
+            let actions = machine.takeActions()
+            guard role == "slave" else {
+                #expect(actions == [.becameReady(version: version)])
+                continue
+            }
+            #expect(actions.first == .cut)
+            #expect("\(actions)".contains("no master"))
+            #expect(machine.state != .ready)
+        }
+    }
+
     @Test func greetsWithPasswordAndDatabase() throws {
         var machine = try machine(url: "redis://ada:secret@h/3")
         machine.start(now: at(0))

@@ -51,16 +51,21 @@ public final class RedisServerProcess: Sendable {
     }
 
     private static func start(on port: Int, _ isTLS: Bool, _ arguments: [String]) async throws -> RedisServerProcess {
+        let ports = isTLS ? ["--port", "0", "--tls-port", String(port)] : ["--port", String(port)]
+        return try await run(
+            port, ports + ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--daemonize", "no"] + arguments,
+            until: "Ready to accept connections")
+    }
+
+    private static func run(_ port: Int, _ arguments: [String], until ready: String) async throws -> RedisServerProcess {
         guard let path else { throw Failure(description: missing) }
         let (process, pipe) = (Process(), Pipe())
         process.executableURL = URL(fileURLWithPath: path)
-        let ports = isTLS ? ["--port", "0", "--tls-port", String(port)] : ["--port", String(port)]
-        process.arguments =
-            ports + ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--daemonize", "no"] + arguments
+        process.arguments = arguments
         process.standardOutput = pipe
         process.standardError = pipe
         try process.run()
-        let said = await untilReady(pipe)
+        let said = await untilSaid(ready, pipe)
         guard said.contains(ready) else {
             process.terminate()
             throw Failure(description: "redis-server did not start: \(said)")
@@ -68,10 +73,27 @@ public final class RedisServerProcess: Sendable {
         return RedisServerProcess(port: port, process: process)
     }
 
-    private static let ready = "Ready to accept connections"
+    /// Starts a Sentinel that watches a server, and waits until it knows the server's replica.
+    ///
+    /// - Parameter folder: where it keeps what it knows.
+    public static func startSentinel(of master: RedisServerProcess, named name: String, in folder: String) async throws
+        -> RedisServerProcess
+    {
+        let port = try freePort()
+        let configuration = """
+            port \(port)
+            bind 127.0.0.1
+            sentinel monitor \(name) 127.0.0.1 \(master.port) 1
+            sentinel down-after-milliseconds \(name) 1000
+            sentinel failover-timeout \(name) 3000
+            """
+        let file = folder + "/sentinel.conf"
+        try Data(configuration.utf8).write(to: URL(fileURLWithPath: file))
+        return try await run(port, [file, "--sentinel"], until: "+slave slave")
+    }
 
     /// What it says until it is ready, or ends; what follows is read and dropped, so that it never waits for its reader.
-    private static func untilReady(_ pipe: Pipe) async -> String {
+    private static func untilSaid(_ ready: String, _ pipe: Pipe) async -> String {
         await withCheckedContinuation { continuation in
             Thread.detachNewThread {
                 var (said, waiting) = ("", Optional(continuation))

@@ -23,7 +23,8 @@ import WebSocketCore
     private struct Subscriber: WebSocketHandler {
         let id: String?
         func opened(_ socket: WebSocket) {
-            try? socket.subscribe(socket.parameters["topic"] ?? "", as: id.map { PresenceMember(id: $0) })
+            let topic = socket.parameters["topic"] ?? ""
+            try? socket.subscribe(topic == "reserved" ? ClusterMessage.topic : topic, as: id.map { PresenceMember(id: $0) })
         }
         func received(_ message: Message, from socket: WebSocket) {
             socket.publish(message, to: socket.parameters["topic"] ?? "", includingSelf: true)
@@ -177,6 +178,153 @@ import WebSocketCore
                 #expect(Set(heardHere) == ["1", "2", "3"])
                 #expect(Set(heardThere) == ["1", "2", "3"])
             }
+        }
+    }
+
+    // MARK: Presence and counts over nodes
+
+    /// A way to the cluster that can be cut, as a network can.
+    private final class CutBackplane: Backplane {
+        let inner: InMemoryBackplane
+        let isCut = Box(false)
+        init(_ cluster: InMemoryCluster) { inner = cluster.makeNode() }
+
+        func start(receive: @escaping @Sendable (Publication) -> Void) {
+            inner.start { [isCut] in if !isCut.value { receive($0) } }
+        }
+        func publish(_ publication: Publication) { if !isCut.value { inner.publish(publication) } }
+        func subscribe(to filter: TopicFilter) { inner.subscribe(to: filter) }
+        func unsubscribe(from filter: TopicFilter) { inner.unsubscribe(from: filter) }
+        func shares(_ topic: String) -> Bool { topic != "own" }
+        func stop() { inner.stop() }
+    }
+
+    private struct Pair {
+        let ports: [Int]
+        let servers: [WebSocketServer]
+        let backplanes: [CutBackplane]
+        let events: [Box<[String]>]
+
+        func members(_ node: Int, _ topic: String = "a") -> Set<String> { Set(servers[node].members(of: topic).map(\.id)) }
+        func until(_ condition: () async -> Bool) async throws {
+            while await !condition() { try await Task.sleep(for: .milliseconds(5)) }
+        }
+        func connect(_ node: Int, _ path: String) async throws -> RawClient {
+            try await RawClient.open(port: ports[node], path: "/\(path)")
+        }
+    }
+
+    /// - Parameter heartbeat: unless set, so long that all is known without.
+    private static func withPair(heartbeat: Duration = .seconds(1000), _ body: (Pair) async throws -> Void) async throws {
+        let cluster = InMemoryCluster()
+        let backplanes = [CutBackplane(cluster), CutBackplane(cluster)]
+        let configurations = backplanes.map {
+            var configuration = configuration(threads: 2, backplane: $0)
+            configuration.backplaneHeartbeat = heartbeat
+            return configuration
+        }
+        try await withServer(configurations[0], routes: addTopics) { firstPort, first in
+            try await withServer(configurations[1], routes: addTopics) { port, second in
+                let events = [Box<[String]>([]), Box<[String]>([])]
+                for (server, events) in zip([first, second], events) {
+                    server.onPresence { event in events.change { $0.append("\(event.kind) \(event.topic) \(event.member.id)") } }
+                }
+                try await body(Pair(ports: [firstPort, port], servers: [first, second], backplanes: backplanes, events: events))
+            }
+        }
+    }
+
+    @Test func whoIsThereIsKnownToAllNodes() async throws {
+        try await Self.withPair { pair in
+            let ann = try await pair.connect(0, "a?as=ann")
+            let bob = try await pair.connect(1, "a?as=bob")
+            // Somebody who is on both is one.
+            let tabs = [try await pair.connect(0, "a?as=cat"), try await pair.connect(1, "a?as=cat")]
+            let own = try await pair.connect(0, "own?as=ann")
+            for node in 0..<2 { try await pair.until { pair.members(node) == ["ann", "bob", "cat"] } }
+            #expect(pair.servers.map { $0.members(of: "a").count } == [3, 3])
+            #expect(pair.members(0, "own") == ["ann"])
+            await tabs[0].close()
+            await ann.close()
+            for node in 0..<2 { try await pair.until { pair.members(node) == ["bob", "cat"] } }
+            await bob.close()
+            await tabs[1].close()
+            for node in 0..<2 {
+                try await pair.until { pair.members(node) == [] && pair.events[node].value.filter { $0.hasPrefix("left a") }.count == 3 }
+                let events = pair.events[node].value.filter { !$0.contains("own") }
+                #expect(events.sorted() == ["ann", "bob", "cat"].flatMap { ["joined a \($0)", "left a \($0)"] }.sorted())
+            }
+            #expect(!pair.events[1].value.contains { $0.contains("own") }, "not shared")
+            await own.close()
+        }
+    }
+
+    @Test func subscribersAreCountedOverAllNodes() async throws {
+        try await Self.withPair { pair in
+            var clients: [RawClient] = []
+            for node in [0, 1, 1] { clients.append(try await pair.connect(node, "a")) }
+            for node in [0, 1] { clients.append(try await pair.connect(node, "own")) }
+            for node in 0..<2 {
+                try await pair.until { await pair.servers[node].subscriberCount(of: "a") == 3 }
+                #expect(await pair.servers[node].subscriberCount(of: "own") == 1)
+                #expect(await pair.servers[node].subscriberCount(of: "nobody") == 0)
+            }
+            for client in clients { await client.close() }
+        }
+    }
+
+    @Test func aNodeThatIsCutOffIsGoneAndComesBack() async throws {
+        try await Self.withPair(heartbeat: .milliseconds(20)) { pair in
+            let ann = try await pair.connect(0, "a?as=ann")
+            let bob = try await pair.connect(1, "a?as=bob")
+            for node in 0..<2 { try await pair.until { pair.members(node) == ["ann", "bob"] } }
+            pair.backplanes[0].isCut.value = true
+            try await pair.until { pair.members(0) == ["ann"] && pair.members(1) == ["bob"] }
+            // What happens meanwhile is made good.
+            let cat = try await pair.connect(0, "a?as=cat")
+            await ann.close()
+            try await pair.until { pair.members(0) == ["cat"] }
+            #expect(await pair.servers[0].subscriberCount(of: "a") == 1)
+            pair.backplanes[0].isCut.value = false
+            for node in 0..<2 { try await pair.until { pair.members(node) == ["bob", "cat"] } }
+            await bob.close()
+            await cat.close()
+        }
+    }
+
+    /// A server that stops takes its members along at once; one that is there again is heard again.
+    @Test func aNodeThatStopsSaysFarewell() async throws {
+        let cluster = InMemoryCluster()
+        var configuration = Self.configuration(threads: 1, backplane: cluster.makeNode())
+        // Nobody is forgotten for being silent.
+        configuration.backplaneHeartbeat = .seconds(1000)
+        let other = Self.configuration(threads: 1, backplane: cluster.makeNode())
+        try await withServer(configuration, routes: Self.addTopics) { _, server in
+            try await withServer(other, routes: Self.addTopics) { port, _ in
+                _ = try await RawClient.open(port: port, path: "/a?as=ann")
+                while server.members(of: "a").isEmpty { try await Task.sleep(for: .milliseconds(5)) }
+            }
+            while !server.members(of: "a").isEmpty { try await Task.sleep(for: .milliseconds(5)) }
+        }
+    }
+
+    /// What nodes say to each other is nobody's to hear, or to say.
+    @Test func theNodesOwnTopicsAreNotTheClients() async throws {
+        try await Self.withPair { pair in
+            let spy = try await pair.connect(0, "reserved")
+            let ann = try await pair.connect(1, "a?as=ann")
+            try await pair.until { pair.members(0) == ["ann"] }
+            let mallory = PresenceEntry(topic: "a", member: PresenceMember(id: "mallory"))
+            let forged = ClusterMessage(node: 1, .state([mallory], number: 1, part: 0, isLast: true))
+            pair.servers[1].publish(.binary(forged.encoded), to: ClusterMessage.topic)
+            await spy.close()
+            try await pair.until { pair.servers[0].statistics.open == 0 }
+            let bob = try await pair.connect(1, "a?as=bob")
+            try await pair.until { pair.members(0).contains("bob") }
+            #expect(pair.members(0) == ["ann", "bob"])
+            #expect(spy.received.isEmpty)
+            await ann.close()
+            await bob.close()
         }
     }
 
