@@ -53,7 +53,8 @@ public struct SocketIOAckError: Error, Sendable, Hashable, CustomStringConvertib
         public static let timeout = Self(text: "no acknowledgement came in time")
         /// The socket disconnected first.
         public static let disconnected = Self(text: "the socket has been disconnected")
-        /// The event could not be sent: it can not be encoded; the log says why.
+        /// The event could not be sent: it can not be encoded, which the log tells, or too many wait for a connection already
+        /// (`SocketIOSendBuffer`).
         public static let notSent = Self(text: "the event could not be sent")
     }
 

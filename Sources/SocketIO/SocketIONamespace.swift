@@ -29,6 +29,7 @@ public final class SocketIONamespace: Sendable {
     let isChild: Bool
     private let state = NIOLockedValueBox(State())
     private let ids = Atomic<Int>(0)
+    private let arrivals = Atomic<Int>(0)
 
     init(_ name: String, _ server: SocketIOServer, isChild: Bool = false) {
         self.name = name
@@ -49,6 +50,9 @@ public final class SocketIONamespace: Sendable {
 
     /// The number of the next acknowledgement that is asked for; no two of a namespace are the same at a time.
     func nextID() -> Int { ids.wrappingAdd(1, ordering: .relaxed).oldValue & SocketIOPacket.maxID }
+
+    /// The number of the next socket: greater than those before.
+    func nextArrival() -> Int { arrivals.wrappingAdd(1, ordering: .relaxed).oldValue }
 
     // MARK: Sockets
 

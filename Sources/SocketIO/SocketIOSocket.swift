@@ -56,7 +56,7 @@ public final class SocketIOSocket: Sendable {
     ) {
         self.client = client
         self.namespace = namespace
-        number = namespace.nextID()
+        number = namespace.nextArrival()
         self.auth = auth
         isRecovered = recovered != nil
         id = recovered?.id ?? SessionID().text
