@@ -6,11 +6,12 @@
 // leaves the thread.
 
 import NIOCore
+import Synchronization
 
 /// The thread that owns connections, and the executor of the tasks that serve them.
 ///
-/// `@unchecked Sendable`: every stored variable is touched only on `loop`'s thread (`isCurrent`); other threads reach it only by
-/// `loop.execute`. `@exclusivity(unchecked)`: no access to one of these variables runs foreign code, so none can overlap.
+/// `@unchecked Sendable`: every stored variable but the atomic one is touched only on `loop`'s thread (`isCurrent`); other threads reach
+/// it only by `loop.execute`. `@exclusivity(unchecked)`: no access to one of these variables runs foreign code, so none can overlap.
 final class EventThread: TaskExecutor, @unchecked Sendable {
     private let loop: any ThreadLoop
     #if os(Linux)
@@ -44,6 +45,8 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
     private(set) var topics: ThreadTopics?
     /// What other threads say to them.
     let mailbox: Mailbox?
+    /// Whether there is anything in the mailbox. Whoever has posted something finds that there is, on whichever thread it goes on. Asked at each read.
+    let hasMail = Atomic<Bool>(false)
     /// Whether messages to a topic have been collected.
     @exclusivity(unchecked) var hasBurst = false
     /// Bytes that connections want to write at the end of the turn.

@@ -26,8 +26,6 @@ final class Mailbox: Sendable {
 
     private let content = NIOLockedValueBox(Content())
     private let limit: Int
-    /// Whether there is anything in it. Whoever has posted something finds that there is, on whichever thread it goes on.
-    let hasMail = Atomic<Bool>(false)
     /// How many subscriptions the thread has, those included that are on their way: to one that has none, nothing is sent.
     let subscriptions = Atomic<Int>(0)
 
@@ -66,7 +64,7 @@ final class Mailbox: Sendable {
         let isFirst = content.withLockedValue { content in
             defer {
                 add(&content)
-                hasMail.store(true, ordering: .releasing)
+                thread.hasMail.store(true, ordering: .releasing)
             }
             return content.entries.isEmpty
         }
@@ -75,11 +73,13 @@ final class Mailbox: Sendable {
     }
 
     /// Takes all there is; nil if there is nothing.
-    func takeAll() -> Content? {
+    ///
+    /// - Parameter thread: the mailbox's own.
+    func takeAll(of thread: EventThread) -> Content? {
         content.withLockedValue { content in
             guard !content.entries.isEmpty else { return nil }
             defer { content = Content() }
-            hasMail.store(false, ordering: .relaxed)
+            thread.hasMail.store(false, ordering: .relaxed)
             return content
         }
     }

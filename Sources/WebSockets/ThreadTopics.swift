@@ -74,9 +74,9 @@ final class ThreadTopics {
     @discardableResult
     func emptyMailbox(writing: Bool = false) -> Bool {
         guard !isBusy else { return false }
-        guard mailbox.hasMail.load(ordering: .acquiring) else { return true }
+        guard thread.hasMail.load(ordering: .acquiring) else { return true }
         isBusy = true
-        if let content = mailbox.takeAll() {
+        if let content = mailbox.takeAll(of: thread) {
             if !content.missed.isEmpty { tell(content.missed) }
             for entry in content.entries {
                 take(entry)

@@ -40,7 +40,7 @@ extension WebSocket {
     /// Takes what other threads have said before; on the thread. False if that, and what is said now, has to wait for the end of something.
     @inline(__always)
     package func catchUp() -> Bool {
-        guard let mailbox = thread.mailbox, mailbox.hasMail.load(ordering: .acquiring) else { return true }
+        guard thread.hasMail.load(ordering: .acquiring) else { return true }
         return thread.topics?.emptyMailbox() ?? true
     }
 

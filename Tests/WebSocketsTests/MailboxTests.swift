@@ -36,7 +36,7 @@ import WebSocketCore
         post(Self.delivery("1"), to: mailbox)
         mailbox.post(waking: bench.thread) { log.change { $0.append("change") } }
         post(Self.delivery("2"), to: mailbox)
-        let content = try #require(mailbox.takeAll())
+        let content = try #require(mailbox.takeAll(of: bench.thread))
         for entry in content.entries {
             switch entry {
             case .delivery(let delivery): log.change { $0.append(delivery.prepared.message.text ?? "") }
@@ -45,24 +45,24 @@ import WebSocketCore
         }
         #expect(log.value == ["1", "change", "2"])
         #expect(content.missed.isEmpty && content.bytes == 2 * Self.size)
-        #expect(mailbox.takeAll() == nil && !mailbox.hasMail.load(ordering: .relaxed))
+        #expect(mailbox.takeAll(of: bench.thread) == nil && !bench.thread.hasMail.load(ordering: .relaxed))
     }
 
     @Test func aThreadWithoutSubscriptionsIsSentNothing() {
         let mailbox = Mailbox(limit: 1 << 20)
         post(Self.delivery("1"), to: mailbox)
-        #expect(mailbox.takeAll() == nil && !mailbox.hasMail.load(ordering: .relaxed))
+        #expect(mailbox.takeAll(of: bench.thread) == nil && !bench.thread.hasMail.load(ordering: .relaxed))
         // A subscription that is on its way counts.
         mailbox.post(waking: bench.thread) {}
         post(Self.delivery("2"), to: mailbox)
-        #expect(mailbox.takeAll()?.entries.count == 2)
+        #expect(mailbox.takeAll(of: bench.thread)?.entries.count == 2)
     }
 
     @Test func theNewestStayOfWhatIsTooMuch() throws {
         let mailbox = mailbox(limit: 10 * Self.size)
         for number in 0..<10 { post(Self.delivery("\(number)"), to: mailbox) }
         post(Self.delivery("x"), to: mailbox)
-        let content = try #require(mailbox.takeAll())
+        let content = try #require(mailbox.takeAll(of: bench.thread))
         #expect(texts(content) == ["6", "7", "8", "9", "x"])
         #expect(content.bytes == 5 * Self.size)
         #expect(content.missed.topics.mapValues(\.count) == ["a": 6])
@@ -75,7 +75,7 @@ import WebSocketCore
         post(Self.delivery("1", key: "k"), to: mailbox)
         post(Self.delivery("2", to: "b"), to: mailbox)
         for number in 3..<13 { post(Self.delivery("\(number % 10)"), to: mailbox) }
-        let content = try #require(mailbox.takeAll())
+        let content = try #require(mailbox.takeAll(of: bench.thread))
         #expect(texts(content) == ["1", "2", "9", "0", "1", "2"])
         #expect(content.missed.topics.mapValues(\.count) == ["a": 7])
     }
@@ -86,7 +86,7 @@ import WebSocketCore
             post(Self.delivery("\(number)"), to: mailbox)
             mailbox.post(waking: bench.thread) { made.change { $0 += 1 } }
         }
-        for case .work(let change) in try #require(mailbox.takeAll()).entries { change() }
+        for case .work(let change) in try #require(mailbox.takeAll(of: bench.thread)).entries { change() }
         #expect(made.value == 10)
         #expect(mailbox.subscriptions.load(ordering: .relaxed) == 1)
     }
@@ -95,19 +95,19 @@ import WebSocketCore
         let mailbox = mailbox(limit: Self.size)
         post(Self.delivery("1"), to: mailbox)
         post(Self.delivery(String(repeating: "x", count: 10_000)), to: mailbox)
-        let content = try #require(mailbox.takeAll())
+        let content = try #require(mailbox.takeAll(of: bench.thread))
         #expect(content.entries.count == 1)
         #expect(content.bytes == deliveries(content)[0].size && content.bytes > 20_000)
         post(Self.delivery(String(repeating: "x", count: 10_000)), to: mailbox)
         post(Self.delivery("2"), to: mailbox)
-        #expect(try texts(#require(mailbox.takeAll())) == ["2"])
+        #expect(try texts(#require(mailbox.takeAll(of: bench.thread))) == ["2"])
     }
 
     @Test func whoWasToGetNothingMissesNothing() throws {
         let mailbox = mailbox(limit: Self.size)
         for _ in 0..<5 { post(Self.delivery("x", except: bench.socket), to: mailbox) }
         for number in 0..<5 { post(Self.delivery("x", to: "b", except: number == 2 ? bench.socket : nil), to: mailbox) }
-        let missed = try #require(mailbox.takeAll()).missed
+        let missed = try #require(mailbox.takeAll(of: bench.thread)).missed
         #expect(missed.topics["a"]?.except === bench.socket)
         #expect(missed.topics["b"]?.except == nil)
         #expect(missed.topics.mapValues(\.count) == ["a": 5, "b": 4])
@@ -116,7 +116,7 @@ import WebSocketCore
     @Test func onlySoManyTopicsAreToldApart() throws {
         let mailbox = mailbox(limit: Self.size)
         for number in 0..<1500 { post(Self.delivery("x", to: "\(number)"), to: mailbox) }
-        let missed = try #require(mailbox.takeAll()).missed
+        let missed = try #require(mailbox.takeAll(of: bench.thread)).missed
         #expect(missed.topics.count == 1000)
         #expect(missed.others == 499)
     }
@@ -134,7 +134,7 @@ import WebSocketCore
                 posted.append(Self.delivery(text, to: ["a", "b"].randomElement(using: &random) ?? "", key: key))
                 post(posted[posted.count - 1], to: mailbox)
             }
-            let content = try #require(mailbox.takeAll())
+            let content = try #require(mailbox.takeAll(of: bench.thread))
             let kept = deliveries(content)
             #expect(content.bytes == kept.reduce(0) { $0 + $1.size } && (content.bytes <= limit || kept.count == 1))
             #expect(kept.last === posted.last)
