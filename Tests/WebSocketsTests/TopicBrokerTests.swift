@@ -167,15 +167,16 @@ import WebSocketCore
         try await withServer(Self.configuration(threads: 2, backplane: cluster.makeNode()), routes: Self.addTopics) { firstPort, first in
             try await withServer(Self.configuration(threads: 2, backplane: cluster.makeNode()), routes: Self.addTopics) { port, second in
                 let turnstile = Turnstile(2)
-                async let here = Self.texts(firstPort, "a", 3) { turnstile.pass() }
+                async let here = Self.texts(firstPort, "a", 4) { turnstile.pass() }
                 async let there = Self.texts(port, "a", 3) { turnstile.pass() }
                 await turnstile.wait()
                 first.publish(.text("1"), to: "a")
                 first.publish(.text("no"), to: "b")
+                first.publish(.text("only here"), to: "a", isLocal: true)
                 first.publish(.text("2"), to: "a")
                 second.publish(.text("3"), to: "a")
                 let (heardHere, heardThere) = try await (here, there)
-                #expect(Set(heardHere) == ["1", "2", "3"])
+                #expect(Set(heardHere) == ["1", "only here", "2", "3"])
                 #expect(Set(heardThere) == ["1", "2", "3"])
             }
         }
