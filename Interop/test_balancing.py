@@ -5,6 +5,8 @@ That Redis is needed for it is seen in what becomes of clients without it.
 
 import asyncio
 import collections
+import signal
+import threading
 
 import aiohttp
 import pytest
@@ -193,6 +195,23 @@ async def test_a_session_that_is_gone_is_answered_at_once(balanced):
                     assert await response.json() == {"code": 1, "message": "Session ID unknown"}
 
 
+@pytest.mark.whole
+async def test_a_node_that_is_stopped_is_not_waited_for(balanced):
+    """Redis still counts it; it is found by asking it, twice within 10 s."""
+    nodes, _ = balanced
+    query = "/socket.io/?EIO=4&transport=polling"
+    async with aiohttp.ClientSession() as session:
+        async with session.get(nodes[0].base + query) as response:
+            sid = (await response.text()).split('"sid":"')[1][:20]
+        nodes[0].signal(signal.SIGSTOP)
+        try:
+            async with session.get(f"{nodes[1].base}{query}&sid={sid}") as response:
+                assert response.status == 400
+                assert await response.text() == '{"code":1,"message":"Session ID unknown"}'
+        finally:
+            nodes[0].signal(signal.SIGCONT)
+
+
 async def test_without_redis_a_session_of_another_node_is_unknown_at_once(balanced, cluster):
     nodes, _ = balanced
     query = "/socket.io/?EIO=4&transport=polling"
@@ -220,8 +239,6 @@ async def test_without_redis_a_session_of_another_node_is_unknown_at_once(balanc
 @pytest.mark.parametrize("transports", [["polling"], ["polling", "websocket"]])
 def test_javascript_by_way_of_any_node(cluster, site, tab, transports):  # noqa: F811
     """The official client in Chromium; the balancer has a thread of its own, as Playwright's waits hold this one up."""
-    import threading
-
     nodes = [cluster("--allow-origin", site) for _ in range(NODES)]
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, daemon=True).start()

@@ -69,9 +69,9 @@ final class TopicBroker: Sendable {
     // MARK: Publish
 
     /// Delivers a message to the subscribers on this node, and hands it to the others.
-    func publish(_ prepared: PreparedMessage, to topic: String, key: String?, except: WebSocket?) {
+    func publish(_ prepared: PreparedMessage, to topic: String, key: String?, except: WebSocket?, isLocal: Bool = false) {
         deliver(Delivery(topic: topic, key: key, prepared: prepared, except: except))
-        guard let backplane, !ClusterMessage.isReserved(topic) else { return }
+        guard !isLocal, let backplane, !ClusterMessage.isReserved(topic) else { return }
         let message = prepared.message
         backplane.publish(Publication(topic: topic, payload: message.payload, isText: message.kind == .text, key: key))
     }

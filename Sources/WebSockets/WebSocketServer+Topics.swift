@@ -18,8 +18,9 @@ extension WebSocketServer {
     ///   - key: what the message replaces, for subscriptions that keep only the latest, within the topic: an instrument, a player. The
     ///     topic as a whole if nil.
     ///   - except: a connection that does not get it.
-    public func publish(_ message: Message, to topic: String, key: String? = nil, except: WebSocket? = nil) {
-        core.broker.publish(PreparedMessage(message), to: topic, key: key, except: except)
+    ///   - isLocal: whether it is for this node's connections alone, as what each node says of itself.
+    public func publish(_ message: Message, to topic: String, key: String? = nil, except: WebSocket? = nil, isLocal: Bool = false) {
+        core.broker.publish(PreparedMessage(message), to: topic, key: key, except: except, isLocal: isLocal)
     }
 
     /// Waits until all threads have delivered what this task has published before: for who publishes faster than it can be delivered, and
@@ -37,7 +38,8 @@ extension WebSocketServer {
     public func members(of topic: String) -> [PresenceMember] { core.broker.presence.members(of: topic) }
 
     /// Has a closure told of every member who joins or leaves a topic, on this node and on those that share its backplane: with the first connection
-    /// on any node, and with the last one. Each node tells its own closure.
+    /// on any node, and with the last one. Each node tells its own closure: what that publishes about it should be `isLocal`, or every subscriber
+    /// gets it from each node.
     ///
     /// It is called for one event at a time, in the order in which this node learned of them, on whichever thread that was: it must not
     /// block. Called again, the new closure takes the old one's place.
