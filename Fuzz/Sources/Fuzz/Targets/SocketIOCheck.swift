@@ -55,9 +55,7 @@ enum SocketIOCheck {
             ? SocketIOParserLimits() : SocketIOParserLimits(maxAttachments: 2, maxDepth: 3, maxNamespaceLength: 8)
         let lines = input.bytes().split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
         let messages: [Message] = lines.map { line in
-            Message(
-                kind: line.first == UInt8(ascii: "b") ? .binary : .text,
-                payload: ByteBuffer(bytes: line.first == UInt8(ascii: "b") ? line.dropFirst() : line))
+            line.first == UInt8(ascii: "b") ? .binary(line.dropFirst()) : .text(String(decoding: line, as: UTF8.self))
         }
         try check(messages, SocketIOJSONParser(limits: limits))
     }
