@@ -218,7 +218,7 @@ def test_help_says_what_the_flags_are(run):
     assert whole.wait() == 0
     assert all(name in whole.out.text for name in ("serve", "connect", "bench"))
     flags = {
-        "serve": "host port threads tls-certificate tls-key max-message-size max-connections allow-origin transport compression socketio-recovery redis log-level",
+        "serve": "host port threads tls-certificate tls-key max-message-size max-connections allow-origin transport compression socketio-recovery redis redis-adapter log-level",
         "connect": "header subprotocol ca-certificate insecure binary ping wait compression log-level",
     }
     for name, expected in flags.items():
