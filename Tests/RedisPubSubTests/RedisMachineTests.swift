@@ -200,7 +200,9 @@ import Testing
         #expect(machine.takeActions().first == .cut)
     }
 
-    @Test(arguments: ["LOADING Redis is loading the dataset in memory", "READONLY You can't write against a read only replica.", "MASTERDOWN"])
+    @Test(arguments: [
+        "LOADING Redis is loading the dataset in memory", "READONLY You can't write against a read only replica.", "MASTERDOWN",
+    ])
     func oneThatCanNotServeNowIsLost(text: String) throws {
         var machine = try ready()
         for id in 1...2 { machine.request(id, RedisCommand("PING"), now: at(0)) }
