@@ -44,8 +44,8 @@ final class RedisConnection: Sendable {
         var isScheduled = false
     }
 
-    /// What only the event loop touches.
-    private struct Confined {
+    /// What only the event loop touches. A class: a value would be copied with each change, and all that waits for Redis with it.
+    private final class Confined {
         var machine: RedisMachine
         var parser = RESPParser()
         var channel: (any Channel)?
@@ -57,6 +57,8 @@ final class RedisConnection: Sendable {
         var nextRequest = 0
         var reportedDrops = 0
         var isPerforming = false
+
+        init(_ machine: RedisMachine) { self.machine = machine }
     }
 
     let eventLoop: any EventLoop
@@ -71,7 +73,7 @@ final class RedisConnection: Sendable {
         self.eventLoop = eventLoop
         self.settings = settings
         self.tell = tell
-        confined = .makeBoxSendingValue(Confined(machine: RedisMachine(role, settings)), eventLoop: eventLoop)
+        confined = .makeBoxSendingValue(Confined(RedisMachine(role, settings)), eventLoop: eventLoop)
     }
 
     // MARK: From any thread

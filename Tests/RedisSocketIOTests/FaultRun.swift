@@ -97,7 +97,8 @@ final class FaultRun {
                 try? await Task.sleep(for: .milliseconds(5))
             }
         }
-        for _ in 0..<faults {
+        for done in 0..<faults {
+            if done > 0, done.isMultiple(of: 20) { print("\(done) faults, \(said.withLockedValue { $0 }) events") }
             let fault = Fault.allCases.randomElement(using: &random) ?? .clientsCut
             counts[fault, default: 0] += 1
             try await perform(fault, redisPort, speaker, balancer)

@@ -156,9 +156,11 @@ struct StreamsRecoveryTests {
             await client.client.close()
         }
     }
+}
 
-    // MARK: Faults
-
+// The run of 200 faults takes minutes.
+@Suite(.enabled(if: RedisServerProcess.isInstalled, "\(RedisServerProcess.missing)"), .timeLimit(.minutes(60)))
+struct ClusterFaultTests {
     /// Numbers are said to a room all the while, by a node without clients; everything else is broken, one thing after the other.
     @Test func nothingIsLostOrDoubled() async throws {
         let wanted = ProcessInfo.processInfo.environment["DUPLEX_FAULTS"].flatMap { Int($0) } ?? 10
