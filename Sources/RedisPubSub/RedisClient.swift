@@ -95,6 +95,11 @@ extension RedisClient: RedisCommandLink {
         if !commands.perform(.publish(payload, channel: channel)) { monitor.dropped(1) }
     }
 
+    package func publish(_ payload: ByteBuffer, toShard channel: String) {
+        open()
+        if !commands.perform(.publish(payload, channel: channel, isSharded: true)) { monitor.dropped(1) }
+    }
+
     package func publish(_ payload: ByteBuffer, to channel: String, heard: @escaping @Sendable (Int?) -> Void) {
         open()
         commands.perform(
@@ -132,9 +137,15 @@ extension RedisClient: RedisCommandLink {
         reads.perform(.request(RedisCommand(command), answered))
     }
 
-    package func subscriberCount(of channel: String) async throws -> Int {
+    package func subscriberCount(of target: RedisTarget) async throws -> Int {
         open()
-        let answer = try await commands.request(RedisCommand("PUBSUB", "NUMSUB", channel))
+        let question: RedisCommand
+        switch target {
+        case .channel(let name): question = RedisCommand("PUBSUB", "NUMSUB", name)
+        case .shardChannel(let name): question = RedisCommand("PUBSUB", "SHARDNUMSUB", name)
+        case .pattern: throw RedisError.refused("Redis does not say how many listen to a pattern")
+        }
+        let answer = try await commands.request(question)
         guard case .array(let values) = answer, values.count == 2, case .integer(let count) = values[1] else {
             throw RedisError.unexpected("an answer to PUBSUB NUMSUB that is none")
         }

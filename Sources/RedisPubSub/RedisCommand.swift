@@ -15,9 +15,9 @@ struct RedisCommand: Sendable, Hashable {
     /// Makes a command of bytes.
     init(arguments: [ByteBuffer]) { self.arguments = arguments }
 
-    /// Says something to a channel.
-    static func publish(_ payload: ByteBuffer, to channel: String) -> RedisCommand {
-        var command = RedisCommand("PUBLISH", channel)
+    /// Says something to a channel, of a shard or not.
+    static func publish(_ payload: ByteBuffer, to channel: String, isSharded: Bool = false) -> RedisCommand {
+        var command = RedisCommand(isSharded ? "SPUBLISH" : "PUBLISH", channel)
         command.arguments.append(payload)
         return command
     }

@@ -11,7 +11,7 @@ import NIOPosix
 final class RedisConnection: Sendable {
     enum Operation: Sendable {
         case start
-        case publish(ByteBuffer, channel: String)
+        case publish(ByteBuffer, channel: String, isSharded: Bool = false)
         case request(RedisCommand, @Sendable (Result<RESPValue, RedisError>) -> Void)
         case subscribe(RedisTarget)
         case unsubscribe(RedisTarget)
@@ -19,7 +19,7 @@ final class RedisConnection: Sendable {
 
         var size: Int {
             switch self {
-            case .publish(let payload, let channel): payload.readableBytes + channel.utf8.count + 64
+            case .publish(let payload, let channel, _): payload.readableBytes + channel.utf8.count + 64
             case .request(let command, _): command.size
             default: 0
             }
@@ -117,8 +117,8 @@ final class RedisConnection: Sendable {
     private func take(_ operation: Operation, _ now: NIODeadline, _ published: inout Int) {
         switch operation {
         case .start: confined.value.machine.start(now: now)
-        case .publish(let payload, let channel):
-            if confined.value.machine.publish(payload, to: channel, now: now) != .dropped { published += 1 }
+        case .publish(let payload, let channel, let isSharded):
+            if confined.value.machine.publish(payload, to: channel, isSharded: isSharded, now: now) != .dropped { published += 1 }
         case .request(let command, let answer):
             confined.value.nextRequest += 1
             confined.value.requests[confined.value.nextRequest] = answer

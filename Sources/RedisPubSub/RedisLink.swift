@@ -28,6 +28,8 @@ package protocol RedisTimer: Sendable {
 package protocol RedisLink: AnyObject, Sendable {
     /// Says something to a channel; while Redis can not be reached, it is dropped or kept.
     func publish(_ payload: ByteBuffer, to channel: String)
+    /// Says something to a channel of a shard, in the same way.
+    func publish(_ payload: ByteBuffer, toShard channel: String)
     /// Says something to a channel at once, or not at all; it counts as nobody's publication.
     ///
     /// - Parameter heard: told how many connections have heard it; nil if Redis could not be reached, or did not answer. On a thread that must
@@ -37,10 +39,10 @@ package protocol RedisLink: AnyObject, Sendable {
     func subscribe(_ receiver: any RedisReceiver, to target: RedisTarget)
     /// Has a receiver told no more.
     func unsubscribe(_ receiver: any RedisReceiver, from target: RedisTarget)
-    /// How many connections are subscribed to a channel.
+    /// How many connections are subscribed to a channel; of a pattern, nobody knows.
     ///
     /// - Throws: `RedisError` if Redis can not be asked.
-    func subscriberCount(of channel: String) async throws -> Int
+    func subscriberCount(of target: RedisTarget) async throws -> Int
     /// Has something happen after a while.
     func call(after time: Duration, _ body: @escaping @Sendable () -> Void) -> any RedisTimer
 }

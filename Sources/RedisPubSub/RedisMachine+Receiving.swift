@@ -101,10 +101,13 @@ extension RedisMachine {
         switch values.first?.text {
         case "message": message(values, at: 1) { .channel($0) }
         case "pmessage": message(values, at: 2) { _ in values[1].text.map { .pattern($0) } }
+        case "smessage": message(values, at: 1) { .shardChannel($0) }
         case "subscribe": try confirm(values, isActive: true) { .channel($0) }
         case "psubscribe": try confirm(values, isActive: true) { .pattern($0) }
+        case "ssubscribe": try confirm(values, isActive: true) { .shardChannel($0) }
         case "unsubscribe": try confirm(values, isActive: false) { .channel($0) }
         case "punsubscribe": try confirm(values, isActive: false) { .pattern($0) }
+        case "sunsubscribe": try confirm(values, isActive: false) { .shardChannel($0) }
         // What later versions may say unasked.
         default: break
         }

@@ -203,8 +203,8 @@ struct RedisMachine {
     enum Publishing: Sendable, Hashable { case sent, kept, dropped }
 
     /// Says something to a channel.
-    mutating func publish(_ payload: ByteBuffer, to channel: String, now: NIODeadline) -> Publishing {
-        let command = RedisCommand.publish(payload, to: channel)
+    mutating func publish(_ payload: ByteBuffer, to channel: String, isSharded: Bool = false, now: NIODeadline) -> Publishing {
+        let command = RedisCommand.publish(payload, to: channel, isSharded: isSharded)
         guard state == .ready else { return keep(command) }
         guard unansweredBytes + command.size <= settings.maxPendingBytes else {
             droppedPublications += 1

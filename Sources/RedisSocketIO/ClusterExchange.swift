@@ -1,5 +1,5 @@
-// What the nodes of a cluster ask each other over channels, in the form of `ClusterMessage`: the Streams adapter's questions, which nobody needs to
-// read later, and all that the sharded adapter says. Questions go to `<prefix>#<namespace>#`, answers to `<prefix>#<namespace>#<node>#`.
+// What the nodes of a cluster say to each other over channels, in the form of `ClusterMessage`: the Streams adapter's questions, which nobody needs to
+// read later, and all that the sharded adapter says. What concerns all goes to `<prefix>#<namespace>#`, answers to `<prefix>#<namespace>#<node>#`.
 
 import Logging
 import NIOConcurrencyHelpers
@@ -9,87 +9,81 @@ import SocketIO
 
 /// One namespace's questions to other nodes, and its answers to theirs.
 final class ClusterExchange: Sendable {
-    /// Those who wait for the answers of other nodes' sockets to a broadcast.
-    private struct AckRequest: Sendable {
-        let counted: @Sendable (Int) -> Void
-        let answered: @Sendable ([SocketIOValue]?) -> Void
+    /// How the channels are used.
+    enum Form: Sendable {
+        /// Publish/subscribe, MessagePack.
+        case plain
+        /// Sharded publish/subscribe; JSON where there are no bytes.
+        case sharded
     }
 
     let node: String
-    private let name: String
     private let channel: String
+    private let form: Form
     private let link: any RedisLink
     private weak let namespace: SocketIONamespace?
-    private let local: SocketIOInMemoryAdapter
-    private let requestTimeout: Duration
-    private let maxServerSideEvents: Int
-    private let logger: Logger
+    private let support: ClusterSupport
     private let requests: ClusterRequests<SocketIOClusterMessage.Content>
-    private let acks = NIOLockedValueBox<[String: AckRequest]>([:])
-    /// Whether Redis has confirmed that this node hears questions, and so counts it.
-    private let isHearing = NIOLockedValueBox(false)
-    private let serverSideEvents = NIOLockedValueBox(0)
-    private let faults = LogLimiter()
+    /// Takes what is to be done to this node's sockets.
+    private let told = NIOLockedValueBox<(@Sendable (SocketIOClusterMessage.Content) -> Void)?>(nil)
 
-    init(
-        _ namespace: SocketIONamespace, local: SocketIOInMemoryAdapter, _ link: any RedisLink, node: String,
-        _ settings: SocketIORedisStreamsConfiguration
-    ) {
-        self.namespace = namespace
-        self.local = local
-        self.link = link
-        self.node = node
-        name = namespace.name
-        channel = "\(settings.channelPrefix)#\(namespace.name)#"
-        requestTimeout = settings.requestTimeout
-        maxServerSideEvents = settings.maxServerSideEvents
-        logger = settings.logger
+    init(_ namespace: SocketIONamespace, _ support: ClusterSupport, _ form: Form, prefix: String, node: String) {
+        (self.namespace, self.support, self.form, self.node) = (namespace, support, form, node)
+        link = support.link
+        channel = "\(prefix)#\(namespace.name)#"
         requests = ClusterRequests(link)
+    }
+
+    /// Takes part in the cluster.
+    ///
+    /// - Parameter told: takes what is to be done to this node's sockets; nil if that does not come over channels.
+    func open(told: (@Sendable (SocketIOClusterMessage.Content) -> Void)? = nil) {
+        self.told.withLockedValue { $0 = told }
         for target in targets { link.subscribe(self, to: target) }
     }
 
     deinit { leave() }
 
-    private var targets: [RedisTarget] { [.channel(channel), .channel(channel(of: node))] }
-    private func channel(of node: String) -> String { "\(channel)\(node)#" }
+    private var targets: [RedisTarget] { [target(channel), target(channel(of: node))] }
+    /// The channel of a node, or of a room.
+    private func channel(of name: String) -> String { "\(channel)\(name)#" }
+    private func target(_ channel: String) -> RedisTarget { form == .sharded ? .shardChannel(channel) : .channel(channel) }
     private func leave() { for target in targets { link.unsubscribe(self, from: target) } }
 
     func close() {
         leave()
         requests.close()
-        acks.withLockedValue { $0 = [:] }
+        support.close()
     }
 
-    private func say(_ content: SocketIOClusterMessage.Content, to other: String? = nil) {
-        let message = SocketIOClusterMessage(node: node, namespace: name, content)
-        link.publish(message.value.messagePack, to: other.map { channel(of: $0) } ?? channel)
+    /// Says something to all nodes, or to those that listen to a node's or a room's channel.
+    func say(_ content: SocketIOClusterMessage.Content, to name: String? = nil) {
+        let value = SocketIOClusterMessage(node: node, namespace: support.name, content).value
+        let channel = name.map { self.channel(of: $0) } ?? channel
+        switch form {
+        case .plain: link.publish(value.messagePack, to: channel)
+        case .sharded: link.publish(value.jsonBytes ?? value.messagePack, toShard: channel)
+        }
     }
+
+    /// Listens to a room's channel.
+    func listen(to room: String) { link.subscribe(self, to: target(channel(of: room))) }
+    func listenNoMore(to room: String) { link.unsubscribe(self, from: target(channel(of: room))) }
 
     // MARK: Questions
 
     /// How many other nodes there are; none while Redis can not be asked.
-    func otherNodes() async -> Int {
-        do {
-            let count = try await link.subscriberCount(of: channel)
-            return max(0, count - (isHearing.withLockedValue { $0 } ? 1 : 0))
-        } catch {
-            logger.debug("other nodes can not be asked: \(error)", metadata: ["namespace": "\(name)"])
-            return 0
-        }
-    }
+    func otherNodes() async -> Int { await support.otherNodes { try await link.subscriberCount(of: target(channel)) } }
 
     /// The sockets of other nodes.
     ///
     /// - Throws: `SocketIOClusterTimeout` if a node does not answer in time; `CancellationError`.
     func fetchSockets(_ options: SocketIOBroadcastOptions) async throws -> [SocketIORemoteSocket] {
         guard let namespace, case let others = await otherNodes(), others > 0 else { return [] }
-        let outcome = try await requests.ask(others, timeout: requestTimeout) { say(.fetchSockets(options, requestID: $0)) }
+        let outcome = try await requests.ask(others, timeout: support.requestTimeout) { say(.fetchSockets(options, requestID: $0)) }
         if let timeout = outcome.timeout { throw timeout }
-        return outcome.responses.flatMap { response in
-            guard case .fetchSocketsResponse(_, let sockets) = response else { return [] as [SocketIORemoteSocket] }
-            return sockets.map {
-                SocketIORemoteSocket(id: $0.id, rooms: $0.rooms, data: $0.data, handshake: $0.handshake, namespace: namespace)
-            }
+        return outcome.responses.flatMap { response -> [SocketIORemoteSocket] in
+            if case .fetchSocketsResponse(_, let sockets) = response { support.remote(sockets, of: namespace) } else { [] }
         }
     }
 
@@ -100,7 +94,7 @@ final class ClusterExchange: Sendable {
     /// - Throws: `SocketIOClusterTimeout` if a node does not answer in time, or nothing on it handles the event; `CancellationError`.
     func serverSideEmitWithAck(_ event: [SocketIOValue], timeout: Duration?) async throws -> [[SocketIOValue]] {
         guard case let others = await otherNodes(), others > 0 else { return [] }
-        let outcome = try await requests.ask(others, timeout: timeout ?? requestTimeout) {
+        let outcome = try await requests.ask(others, timeout: timeout ?? support.requestTimeout) {
             say(.serverSideEmit(event: event, requestID: $0))
         }
         if let timeout = outcome.timeout { throw timeout }
@@ -115,62 +109,29 @@ final class ClusterExchange: Sendable {
         answered: @escaping @Sendable ([SocketIOValue]?) -> Void
     ) -> @Sendable () -> Void {
         let id = ClusterID.make()
-        acks.withLockedValue { $0[id] = AckRequest(counted: counted, answered: answered) }
+        support.awaitAcks(id, counted: counted, answered: answered)
         say(.broadcast(event: event, options, requestID: id))
-        return { [weak self] in self?.acks.withLockedValue { _ = $0.removeValue(forKey: id) } }
+        return { [weak support] in support?.endAcks(id) }
     }
 
     // MARK: Answers
 
     private func take(_ message: SocketIOClusterMessage, _ namespace: SocketIONamespace) {
+        let other = message.node
         switch message.content {
-        case .broadcast(let event, let options, let id?): broadcast(event, options, id, for: message.node)
-        case .fetchSockets(let options, let id):
-            say(.fetchSocketsResponse(requestID: id, sockets: local.described(options)), to: message.node)
-        case .serverSideEmit(let event, let id): handle(event, id, for: message.node, namespace)
-        case .fetchSocketsResponse(let id, _), .serverSideEmitResponse(let id, _): _ = requests.answered(id, message.content)
-        case .broadcastClientCount(let id, let count): acks.withLockedValue { $0[id] }?.counted(count)
-        case .broadcastAck(let id, let answer): acks.withLockedValue { $0[id] }?.answered([answer])
-        case .broadcast, .socketsJoin, .socketsLeave, .disconnectSockets, .initialHeartbeat, .heartbeat, .adapterClose: break
-        }
-    }
-
-    /// Sends an event to this node's sockets, and their answers to the node that asked.
-    private func broadcast(_ event: [SocketIOValue], _ options: SocketIOBroadcastOptions, _ id: String, for other: String) {
-        do throws(SocketIOUsageError) {
-            let end = try local.broadcast(
+        case .broadcast(let event, let options, let id?):
+            support.broadcast(
                 event, options, counted: { [weak self] in self?.say(.broadcastClientCount(requestID: id, count: $0), to: other) },
-                answered: { [weak self] answer in
-                    // Of a socket that has left without an answer, nothing can be said.
-                    if let answer { self?.say(.broadcastAck(requestID: id, answer: answer.first ?? .null), to: other) }
-                })
-            _ = link.call(after: options.timeout ?? requestTimeout, end)
-        } catch {
-            logger.error("another node's broadcast can not be sent: \(error)", metadata: ["namespace": "\(name)"])
-            say(.broadcastClientCount(requestID: id, count: 0), to: other)
-        }
-    }
-
-    /// Hands an event to the program, and its answer to the node that asked.
-    private func handle(_ event: [SocketIOValue], _ id: String?, for other: String, _ namespace: SocketIONamespace) {
-        let isTaken = serverSideEvents.withLockedValue { count in
-            guard count < maxServerSideEvents else { return false }
-            count += 1
-            return true
-        }
-        guard isTaken else {
-            guard faults.admit() != nil else { return }
-            return logger.warning(
-                "more than \(maxServerSideEvents) events of other nodes are being handled (limit maxServerSideEvents): one is dropped")
-        }
-        Task {
-            defer { serverSideEvents.withLockedValue { $0 -= 1 } }
-            do {
-                guard let result = try await namespace.receiveServerSideEvent(event), let id else { return }
-                say(.serverSideEmitResponse(requestID: id, answer: result.first ?? .null), to: other)
-            } catch {
-                logger.error("the handler of another node's event threw: \(error)", metadata: ["namespace": "\(name)"])
-            }
+                acknowledged: { [weak self] in self?.say(.broadcastAck(requestID: id, answer: $0), to: other) })
+        case .fetchSockets(let options, let id):
+            say(.fetchSocketsResponse(requestID: id, sockets: support.local.described(options)), to: other)
+        case .serverSideEmit(let event, let id):
+            support.handle(event, id, namespace) { self.say(.serverSideEmitResponse(requestID: $0, answer: $1), to: other) }
+        case .fetchSocketsResponse(let id, _), .serverSideEmitResponse(let id, _): _ = requests.answered(id, message.content)
+        case .broadcastClientCount(let id, let count): support.counted(id, count)
+        case .broadcastAck(let id, let answer): support.acknowledged(id, answer)
+        case .broadcast, .socketsJoin, .socketsLeave, .disconnectSockets: told.withLockedValue { $0 }?(message.content)
+        case .initialHeartbeat, .heartbeat, .adapterClose: break
         }
     }
 }
@@ -178,7 +139,7 @@ final class ClusterExchange: Sendable {
 extension ClusterExchange: RedisReceiver {
     func received(_ event: RedisEvent, of target: RedisTarget) {
         switch event {
-        case .subscribed, .unsubscribed: if target == .channel(channel) { isHearing.withLockedValue { $0 = event == .subscribed } }
+        case .subscribed, .unsubscribed: if target == self.target(channel) { support.hears(event == .subscribed) }
         case .message(let channel, let bytes): received(bytes, on: channel)
         }
     }
@@ -189,14 +150,10 @@ extension ClusterExchange: RedisReceiver {
         do throws(SocketIOParseError) {
             let isJSON = bytes.readableBytesView.first == UInt8(ascii: "{")
             let message = try SocketIOClusterMessage(isJSON ? SocketIOValue(jsonBytes: bytes) : SocketIOValue(messagePack: bytes))
-            guard message.node != node, message.namespace == name else { return }
+            guard message.node != node, message.namespace == support.name else { return }
             withExtendedLifetime(namespace) { take(message, namespace) }
         } catch {
-            guard let others = faults.admit() else { return }
-            let metadata: Logger.Metadata = [
-                "channel": "\(channel)", "bytes": "\(bytes.readableBytes)", "othersSinceLastLine": "\(others)",
-            ]
-            logger.warning("a message of the cluster is dropped: \(error)", metadata: metadata)
+            support.drop(bytes, on: channel, error)
         }
     }
 }

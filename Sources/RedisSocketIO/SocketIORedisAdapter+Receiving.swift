@@ -1,8 +1,6 @@
 // What other nodes and emitters say, and what this node answers. Called by the Redis client, one call at a time, on a thread that must not be
 // blocked.
 
-import Logging
-import NIOConcurrencyHelpers
 import NIOCore
 package import RedisPubSub
 import SocketIO
@@ -11,7 +9,7 @@ extension SocketIORedisAdapter: RedisReceiver {
     package func received(_ event: RedisEvent, of target: RedisTarget) {
         switch event {
         case .subscribed, .unsubscribed:
-            if target == .channel(channels.request) { isHearing.withLockedValue { $0 = event == .subscribed } }
+            if target == .channel(channels.request) { support.hears(event == .subscribed) }
         case .message(let channel, let bytes): received(bytes, on: channel, target)
         }
     }
@@ -28,11 +26,7 @@ extension SocketIORedisAdapter: RedisReceiver {
                 receivedResponse(try ClassicResponse(bytes))
             }
         } catch {
-            guard let others = faults.admit() else { return }
-            let metadata: Logger.Metadata = [
-                "channel": "\(channel)", "bytes": "\(bytes.readableBytes)", "othersSinceLastLine": "\(others)",
-            ]
-            configuration.logger.warning("a message of the cluster is dropped: \(error)", metadata: metadata)
+            support.drop(bytes, on: channel, error)
         }
     }
 
@@ -67,10 +61,13 @@ extension SocketIORedisAdapter: RedisReceiver {
         case .disconnectOne(let socket, let closes, let id):
             one(socket, namespace, request, id) { $0.disconnect(closingConnection: closes) }
         case .fetch(let options, let id): answer(request, id, .sockets(local.described(options)))
-        case .serverSideEmit(let event, let id): handle(event, id, request, namespace)
+        case .serverSideEmit(let event, let id):
+            support.handle(event, id, namespace) { self.answer(request, $0, .serverSideEmit($1)) }
         case .broadcast(let event, let target, let options, let id):
             guard target == name else { return }
-            broadcast(event, options, id, request)
+            support.broadcast(
+                event, options, counted: { [weak self] in self?.answer(request, id, .clientCount($0)) },
+                acknowledged: { [weak self] in self?.answer(request, id, .ack($0)) })
         }
     }
 
@@ -88,57 +85,14 @@ extension SocketIORedisAdapter: RedisReceiver {
         redis.publish(ClassicResponse(requestID: id, content: content).encoded, to: ownChannel ?? channels.response)
     }
 
-    /// Sends an event to this node's sockets, and their answers to the node that asked.
-    private func broadcast(_ event: [SocketIOValue], _ options: SocketIOBroadcastOptions, _ id: String, _ request: ClassicRequest) {
-        do throws(SocketIOUsageError) {
-            let end = try local.broadcast(
-                event, options, counted: { [weak self] in self?.answer(request, id, .clientCount($0)) },
-                answered: { [weak self] answer in
-                    // Of a socket that has left without an answer, nothing can be said.
-                    if let answer { self?.answer(request, id, .ack(answer.first ?? .null)) }
-                })
-            _ = redis.call(after: options.timeout ?? configuration.requestTimeout, end)
-        } catch {
-            configuration.logger.error("another node's broadcast can not be sent: \(error)", metadata: ["namespace": "\(name)"])
-            answer(request, id, .clientCount(0))
-        }
-    }
-
-    /// Hands an event to the program, and its answer to the node that asked.
-    private func handle(_ event: [SocketIOValue], _ id: String?, _ request: ClassicRequest, _ namespace: SocketIONamespace) {
-        let isTaken = serverSideEvents.withLockedValue { count in
-            guard count < configuration.maxServerSideEvents else { return false }
-            count += 1
-            return true
-        }
-        guard isTaken else {
-            let limit = configuration.maxServerSideEvents
-            guard faults.admit() != nil else { return }
-            return configuration.logger.warning(
-                "more than \(limit) events of other nodes are being handled (limit maxServerSideEvents): one is dropped")
-        }
-        Task {
-            defer { serverSideEvents.withLockedValue { $0 -= 1 } }
-            do {
-                guard let result = try await namespace.receiveServerSideEvent(event), let id else { return }
-                answer(request, id, .serverSideEmit(result.first ?? .null))
-            } catch {
-                configuration.logger.error("the handler of another node's event threw: \(error)", metadata: ["namespace": "\(name)"])
-            }
-        }
-    }
-
     // MARK: Responses
 
     private func receivedResponse(_ response: ClassicResponse) {
-        guard let request = acks.withLockedValue({ $0[response.requestID] }) else {
-            _ = requests.answered(response.requestID, response.content)
-            return
-        }
+        let id = response.requestID
         switch response.content {
-        case .clientCount(let count): request.counted(count)
-        case .ack(let answer): request.answered([answer])
-        default: break
+        case .clientCount(let count): support.counted(id, count)
+        case .ack(let answer): support.acknowledged(id, answer)
+        default: _ = requests.answered(id, response.content)
         }
     }
 }

@@ -2,7 +2,6 @@
 // here at once, by an adapter of its own; the other nodes are told by Redis. What comes from them is in SocketIORedisAdapter+Receiving.swift.
 
 import Logging
-import NIOConcurrencyHelpers
 import NIOCore
 public import RedisPubSub
 public import SocketIO
@@ -17,12 +16,6 @@ public import SocketIO
 /// Broadcasts reach each other node at most once. While Redis can not be reached, this node goes on with its own sockets, and what other nodes
 /// would have to answer is answered without them. Recovery works for clients that come back to the same node.
 public final class SocketIORedisAdapter: SocketIOAdapter {
-    /// Those who wait for the answers of other nodes' sockets to a broadcast.
-    struct AckRequest: Sendable {
-        let counted: @Sendable (Int) -> Void
-        let answered: @Sendable ([SocketIOValue]?) -> Void
-    }
-
     weak let namespace: SocketIONamespace?
     let name: String
     let local: SocketIOInMemoryAdapter
@@ -32,11 +25,7 @@ public final class SocketIORedisAdapter: SocketIOAdapter {
     /// This node's name, for this namespace.
     let node: String
     let requests: ClusterRequests<ClassicResponse.Content>
-    let acks = NIOLockedValueBox<[String: AckRequest]>([:])
-    /// Whether Redis has confirmed that this node hears requests, and so counts it.
-    let isHearing = NIOLockedValueBox(false)
-    let serverSideEvents = NIOLockedValueBox(0)
-    let faults = LogLimiter()
+    let support: ClusterSupport
 
     /// What makes the adapters of a server's namespaces; for `SocketIOConfiguration.adapter`.
     public static func over(
@@ -55,6 +44,9 @@ public final class SocketIORedisAdapter: SocketIOAdapter {
         channels = ClassicChannels(key: configuration.key, namespace: namespace.name)
         self.node = node
         requests = ClusterRequests(link)
+        support = ClusterSupport(
+            name, link, local: local, requestTimeout: configuration.requestTimeout, maxServerSideEvents: configuration.maxServerSideEvents,
+            configuration.logger)
         for target in channels.targets(of: node) { link.subscribe(self, to: target) }
     }
 
@@ -68,6 +60,7 @@ public final class SocketIORedisAdapter: SocketIOAdapter {
     public func close() {
         leaveCluster()
         requests.close()
+        support.close()
         local.close()
     }
 
@@ -116,10 +109,10 @@ public final class SocketIORedisAdapter: SocketIOAdapter {
         guard !options.isLocal else { return try local.broadcast(event, options, counted: counted, answered: answered) }
         let id = ClusterID.make()
         let end = try local.broadcast(event, options, counted: counted, answered: answered)
-        acks.withLockedValue { $0[id] = AckRequest(counted: counted, answered: answered) }
+        support.awaitAcks(id, counted: counted, answered: answered)
         ask(.broadcast(event, namespace: name, options, requestID: id))
-        return { [weak self] in
-            self?.acks.withLockedValue { _ = $0.removeValue(forKey: id) }
+        return { [weak support] in
+            support?.endAcks(id)
             end()
         }
     }
@@ -133,9 +126,7 @@ public final class SocketIORedisAdapter: SocketIOAdapter {
         let outcome = try await requests.ask(others, timeout: configuration.requestTimeout) { ask(.fetch(options, requestID: $0)) }
         if let timeout = outcome.timeout { throw timeout }
         for case .sockets(let found) in outcome.responses {
-            sockets += found.map {
-                SocketIORemoteSocket(id: $0.id, rooms: $0.rooms, data: $0.data, handshake: $0.handshake, namespace: namespace)
-            }
+            sockets += support.remote(found, of: namespace)
         }
         return sockets
     }
@@ -183,12 +174,6 @@ public final class SocketIORedisAdapter: SocketIOAdapter {
     }
 
     private func otherNodes() async -> Int {
-        do {
-            let count = try await redis.subscriberCount(of: channels.request)
-            return max(0, count - (isHearing.withLockedValue { $0 } ? 1 : 0))
-        } catch {
-            configuration.logger.debug("other nodes can not be asked: \(error)", metadata: ["namespace": "\(name)"])
-            return 0
-        }
+        await support.otherNodes { try await redis.subscriberCount(of: .channel(channels.request)) }
     }
 }

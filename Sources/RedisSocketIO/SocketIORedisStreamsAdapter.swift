@@ -23,6 +23,7 @@ public final class SocketIORedisStreamsAdapter: SocketIOAdapter {
     private let name: String
     private let local: SocketIOInMemoryAdapter
     private let stream: RedisStream
+    private let support: ClusterSupport
     private let exchange: ClusterExchange
     private let link: any RedisCommandLink
     /// Nil without recovery.
@@ -54,7 +55,12 @@ public final class SocketIORedisStreamsAdapter: SocketIOAdapter {
         recovery = namespace.server.configuration.recovery
         local = SocketIOInMemoryAdapter(namespace, log: recovery.map { StreamLog(maxBytes: $0.maxBytes) })
         sessions = recovery.map { StreamSessions(link, prefix: settings.sessionKeyPrefix, lifetime: $0.maxDisconnectionDuration) }
-        exchange = ClusterExchange(namespace, local: local, link, node: node, settings)
+        support = ClusterSupport(
+            name, link, local: local, requestTimeout: settings.requestTimeout, maxServerSideEvents: settings.maxServerSideEvents,
+            settings.logger)
+        // What concerns sockets comes through the stream.
+        exchange = ClusterExchange(namespace, support, .plain, prefix: settings.channelPrefix, node: node)
+        exchange.open()
         stream.register(self, for: name, node: node)
         refreshLater()
     }
@@ -118,7 +124,7 @@ public final class SocketIORedisStreamsAdapter: SocketIOAdapter {
         if !waits || !isTaken { placed(action, nil) }
     }
 
-    /// Does something behind what was said before and waits for its place in the stream; at once while Redis can not be reached.
+    /// Does something behind what was said before and waits for its place in the stream; at the latest after twice `requestTimeout`.
     public func afterwards(_ body: @escaping @Sendable () -> Void) { if recovery == nil { body() } else { stream.afterwards(body) } }
 
     private func say(_ content: SocketIOClusterMessage.Content, _ options: SocketIOBroadcastOptions) {
@@ -266,14 +272,6 @@ extension SocketIORedisStreamsAdapter: StreamReceiver {
     }
 
     private func perform(_ content: SocketIOClusterMessage.Content, _ id: StreamID?) {
-        switch content {
-        case .broadcast(let event, let options, nil):
-            let packet = SocketIOPacket(namespace: name, content: .event(event, id: nil))
-            local.broadcast(packet, options, offset: id?.description)
-        case .socketsJoin(let options, let rooms): local.joinSockets(options, rooms: rooms)
-        case .socketsLeave(let options, let rooms): for socket in local.sockets(options) { leave(socket, rooms: rooms) }
-        case .disconnectSockets(let options, let closes): local.disconnectSockets(options, closingConnections: closes)
-        default: break
-        }
+        support.perform(content, offset: id?.description) { leave($0, rooms: $1) }
     }
 }

@@ -125,8 +125,10 @@ public final class SocketIOInMemoryAdapter: SocketIOAdapter {
 
     // MARK: For adapters of a cluster
 
-    /// Whether any of this node's sockets is in a room, its own or another.
-    package func hasRoom(_ room: String) -> Bool { state.withLockedValue { $0.rooms[room] != nil } || namespace.socket(room) != nil }
+    /// Whether any of this node's sockets is in a room, its own or another; one that is about to leave does not count in its own.
+    package func hasRoom(_ room: String, besides leaver: SocketIOSocket? = nil) -> Bool {
+        state.withLockedValue { $0.rooms[room] != nil } || namespace.socket(room).map { $0 !== leaver } == true
+    }
 
     /// The ids of this node's sockets that are meant.
     package func ids(_ options: SocketIOBroadcastOptions) -> [String] { sockets(options).map(\.id) }

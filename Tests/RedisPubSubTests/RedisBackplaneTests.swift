@@ -89,11 +89,11 @@ struct RedisBackplaneTests {
     @Test func isSubscribedOnlyToWhatIsListenedTo() async throws {
         try await withTwoNodes { a, b, _ in
             try await b.listen(to: ["t"])
-            #expect(try await a.client.subscriberCount(of: "test:t") == 1)
+            #expect(try await a.client.subscriberCount(of: .channel("test:t")) == 1)
             b.backplane.unsubscribe(from: .topic("t"))
-            try await eventually { try await a.client.subscriberCount(of: "test:t") == 0 }
+            try await eventually { try await a.client.subscriberCount(of: .channel("test:t")) == 0 }
             b.backplane.subscribe(to: .topic("t"))
-            try await eventually { try await a.client.subscriberCount(of: "test:t") == 1 }
+            try await eventually { try await a.client.subscriberCount(of: .channel("test:t")) == 1 }
         }
     }
 
@@ -205,7 +205,7 @@ struct RedisBackplaneTests {
             try await eventually { b.heard.last == "end=" }
             #expect(b.heard.dropLast() == (0..<500).map { $0 % 2 == 0 ? "t=\($0)" : "p/x=\($0)" }[...])
             b.backplane.unsubscribe(from: .topic("t"))
-            try await eventually { try await a.client.subscriberCount(of: "test:t") == 0 }
+            try await eventually { try await a.client.subscriberCount(of: .channel("test:t")) == 0 }
             #expect(a.client.status.connectionsLost == 0 && b.client.status.connectionsLost == 0)
         }
     }
@@ -274,7 +274,7 @@ struct RedisBackplaneTests {
                 try await withServer(redis: redis.port) { b, link in
                     let (sockets, feed) = AsyncStream<Message>.makeStream()
                     let client = Task { try await hear("t", of: b, feed) }
-                    try await eventually { (try? await link.subscriberCount(of: "duplex:t")) == 1 }
+                    try await eventually { (try? await link.subscriberCount(of: .channel("duplex:t"))) == 1 }
                     var iterator = sockets.makeAsyncIterator()
                     // Redis has it; whether a is connected already is another matter.
                     try await eventually {

@@ -50,13 +50,15 @@ final class ScriptedRedis: RedisLink {
         state.withLockedValue { $0.said.append(Said(channel: channel, bytes: payload, heard: nil)) }
     }
 
+    func publish(_ payload: ByteBuffer, toShard channel: String) { publish(payload, to: channel) }
+
     func publish(_ payload: ByteBuffer, to channel: String, heard: @escaping @Sendable (Int?) -> Void) {
         state.withLockedValue { $0.said.append(Said(channel: channel, bytes: payload, heard: heard)) }
     }
 
     func subscribe(_ receiver: any RedisReceiver, to target: RedisTarget) { state.withLockedValue { $0.subscribed.append(target) } }
     func unsubscribe(_ receiver: any RedisReceiver, from target: RedisTarget) {}
-    func subscriberCount(of channel: String) async throws -> Int { 0 }
+    func subscriberCount(of target: RedisTarget) async throws -> Int { 0 }
 
     func call(after time: Duration, _ body: @escaping @Sendable () -> Void) -> any RedisTimer {
         let timer = Timer(body)

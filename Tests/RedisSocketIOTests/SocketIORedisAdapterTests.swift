@@ -72,7 +72,7 @@ struct SocketIORedisAdapterTests {
         }
     }
 
-    @Test(arguments: ClusterKind.allCases) func movesAndDisconnectsTheSocketsOfAllNodes(kind: ClusterKind) async throws {
+    @Test(arguments: ClusterKind.allAtOnce) func movesAndDisconnectsTheSocketsOfAllNodes(kind: ClusterKind) async throws {
         try await withCluster(2, kind) { nodes, _ in
             let a = try await nodes[0].client("a", rooms: "r")
             let b = try await nodes[1].client("b", rooms: "r")
@@ -119,7 +119,8 @@ struct SocketIORedisAdapterTests {
     @Test(arguments: ClusterKind.allCases) func aNodeThatIsFrozenCostsTheTimeoutAndNoMore(kind: ClusterKind) async throws {
         try await withCluster(2, kind, requestTimeout: .milliseconds(300)) { nodes, redis in
             let frozen = Stranger(redisPort: redis.port)
-            try await frozen.listen(to: .channel(kind == .classic ? "socket.io-request#/#" : "socket.io#/#"))
+            try await frozen.listen(
+                to: kind.usesShards ? .shardChannel("socket.io#/#") : .channel(kind == .classic ? "socket.io-request#/#" : "socket.io#/#"))
             for (index, node) in nodes.enumerated() { _ = try await node.client("client \(index)") }
             await #expect(throws: SocketIOClusterTimeout.self) { try await nodes[0].io.fetchSockets() }
             await #expect(throws: SocketIOClusterTimeout.self) { try await nodes[0].io.main.serverSideEmitWithAck("name") }
@@ -140,7 +141,7 @@ struct SocketIORedisAdapterTests {
     }
 
     // With recovery, what is said waits for Redis: see StreamsRecoveryTests.
-    @Test(arguments: [ClusterKind.classic, .streams]) func aNodeGoesOnAloneWithoutRedis(kind: ClusterKind) async throws {
+    @Test(arguments: [ClusterKind.classic, .streams, .shardedDynamic]) func aNodeGoesOnAloneWithoutRedis(kind: ClusterKind) async throws {
         try await withCluster(2, kind) { nodes, redis in
             let a = try await nodes[0].client("a")
             let b = try await nodes[1].client("b")

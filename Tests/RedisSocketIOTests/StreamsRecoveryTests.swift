@@ -146,6 +146,43 @@ struct StreamsRecoveryTests {
         }
     }
 
+    @Test func lastWordsWaitForRedis() async throws {
+        try await withCluster(1, .recovery) { nodes, redis in
+            let client = try await Returner(port: nodes[0].port, room: "room")
+            let socket = try #require(nodes[0].io.main.localSockets.first)
+            redis.killNow()
+            let adapter = try #require(nodes[0].io.main.adapter as? SocketIORedisStreamsAdapter)
+            // The stream is found to be away when something is written.
+            nodes[0].io.to("nobody").emit("hi")
+            try await eventually { !adapter.isUp }
+            socket.emit("hi", 1)
+            nodes[0].io.to("room").emit("hi", 2)
+            socket.disconnect()
+            let again = try await RedisServerProcess.start(port: redis.port)
+            defer { again.stop() }
+            try await eventually { !client.socket.isConnected }
+            #expect(client.numbers == [1, 2])
+            await client.client.close()
+        }
+    }
+
+    @Test func whoIsSentAwayDoesNotWaitForEver() async throws {
+        try await withCluster(1, .recovery, requestTimeout: .milliseconds(100)) { nodes, redis in
+            let client = try await Returner(port: nodes[0].port, room: "room")
+            let socket = try #require(nodes[0].io.main.localSockets.first)
+            redis.killNow()
+            let adapter = try #require(nodes[0].io.main.adapter as? SocketIORedisStreamsAdapter)
+            // The stream is found to be away when something is written.
+            nodes[0].io.to("nobody").emit("hi")
+            try await eventually { !adapter.isUp }
+            socket.emit("hi", 1)
+            socket.disconnect()
+            try await eventually { !client.socket.isConnected }
+            #expect(client.numbers == [])
+            await client.client.close()
+        }
+    }
+
     @Test(arguments: ["", "0", "x-y", "5-5"]) func whoNamesNoPlaceBeginsAnew(offset: String) async throws {
         try await withCluster(1, .recovery) { nodes, _ in
             let client = try await Returner(port: nodes[0].port, room: "room")

@@ -4,12 +4,12 @@ import EngineIO
 import Logging
 import NIOConcurrencyHelpers
 import NIOCore
-import RedisPubSub
 import SocketIO
 import TestSupport
 import Testing
 import WebSockets
 
+@testable import RedisPubSub
 @testable import RedisSocketIO
 
 /// Waits until something holds. The suite's time limit ends it.
@@ -19,7 +19,12 @@ func eventually(_ condition: () async throws -> Bool) async throws {
 
 /// What joins the nodes.
 enum ClusterKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
-    case classic, streams, recovery
+    case classic, streams, recovery, sharded, shardedDynamic, shardedPrivate
+
+    /// Those in which a room is heard of from the moment on at which somebody has joined it.
+    static let allAtOnce: [ClusterKind] = [.classic, .streams, .recovery, .sharded]
+
+    var usesShards: Bool { self == .sharded || self == .shardedDynamic || self == .shardedPrivate }
 
     var testDescription: String { rawValue }
 
@@ -33,6 +38,11 @@ enum ClusterKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
                 requestTimeout: requestTimeout, whileUnreachable: self == .streams ? .drop : .keep(maxBytes: 16_777_216))
             let recovery = self == .recovery ? SocketIORecovery() : nil
             return SocketIOConfiguration(recovery: recovery, adapter: SocketIORedisStreamsAdapter.over(redis, cluster))
+        case .sharded, .shardedDynamic, .shardedPrivate:
+            let cluster = SocketIORedisShardedConfiguration(
+                subscriptionMode: self == .sharded ? .static : self == .shardedDynamic ? .dynamic : .dynamicPrivate,
+                requestTimeout: requestTimeout)
+            return SocketIOConfiguration(adapter: SocketIORedisShardedAdapter.over(redis, cluster))
         }
     }
 }
@@ -41,13 +51,14 @@ enum ClusterKind: String, CaseIterable, Sendable, CustomTestStringConvertible {
 final class IONode: Sendable {
     let io: SocketIOServer
     let redis: RedisClient
+    private let kind: ClusterKind
     private let server: WebSocketServer
     private let run: Task<Void, any Error>
     private let clients = NIOLockedValueBox<[SocketIOClient]>([])
 
     init(
         _ name: String, _ kind: ClusterKind, redisPort: Int, requestTimeout: Duration = .seconds(60), answersOnOwnChannel: Bool = false,
-        replyTimeout: Duration = .seconds(5)
+        replyTimeout: Duration = .seconds(60)
     ) {
         var settings = RedisConfiguration(url: RedisURL(port: redisPort), replyTimeout: replyTimeout)
         settings.reconnectMaximum = .milliseconds(200)
@@ -61,7 +72,7 @@ final class IONode: Sendable {
         configuration.drainTimeout = .zero
         let server = WebSocketServer(port: 0, configuration: configuration)
         server.mount(io)
-        (self.io, self.redis, self.server) = (io, redis, server)
+        (self.io, self.redis, self.server, self.kind) = (io, redis, server, kind)
         run = Task { try await server.run() }
     }
 
@@ -76,6 +87,9 @@ final class IONode: Sendable {
         socket.socket.connect()
         try await socket.socket.waitUntilConnected()
         for room in rooms { _ = try await socket.socket.emitWithAck("join", arguments: [.string(room)]) }
+        var channels = kind == .shardedDynamic || kind == .shardedPrivate ? rooms : []
+        if kind == .shardedPrivate, let id = socket.socket.id { channels.append(id) }
+        for room in channels { try await eventually { redis.isSubscribed(to: .shardChannel("socket.io#/#\(room)#")) } }
         if let data { _ = try await socket.socket.emitWithAck("data", arguments: [.string(data)]) }
         return socket
     }

@@ -1,0 +1,110 @@
+// How the stream is read, one XREAD after the other; see RedisStream.swift.
+
+import DequeModule
+import Logging
+import NIOConcurrencyHelpers
+import RedisPubSub
+import SocketIO
+
+extension RedisStream {
+    func read() {
+        let (position, mayHaveLost) = state.withLockedValue { ($0.position ?? .zero, $0.mayHaveLost) }
+        if mayHaveLost { return checkForLoss(position) }
+        let wait = "\(max(1, link.maxWait.components.seconds * 1000 + link.maxWait.components.attoseconds / 1_000_000_000_000_000))"
+        let command = ["XREAD", "COUNT", "\(settings.readCount)", "BLOCK", wait, "STREAMS", settings.streamName, position.description]
+        link.read(command) { [weak self] answer in self?.took(answer) }
+    }
+
+    private func took(_ answer: Result<RESPValue, RedisError>) {
+        do throws(RedisError) {
+            for entry in try StreamEntry.entries(read: try answer.get()) { take(entry) }
+            continueWriting()
+            read()
+        } catch {
+            readLater(error)
+        }
+    }
+
+    private func readLater(_ error: RedisError) {
+        if error.reason == .closed { return end() }
+        if error.reason == .refused || error.reason == .unexpected, let others = faults.admit() {
+            settings.logger.error(
+                "other nodes are not heard: \(error)", metadata: ["stream": "\(settings.streamName)", "othersSinceLastLine": "\(others)"])
+        }
+        state.withLockedValue { $0.mayHaveLost = true }
+        _ = link.call(after: Self.retryDelay) { [weak self] in self?.read() }
+    }
+
+    /// Says so if entries are gone that this node has not read: the stream was shortened meanwhile, or Redis has lost it. Nothing else is asked for
+    /// on this connection meanwhile, so what is found is not older than what was read.
+    private func checkForLoss(_ position: StreamID) {
+        ask("+", "-", command: "XREVRANGE") { stream, last in
+            if last < position {
+                stream.say("Redis has lost a part of it", read: position, found: last)
+                stream.state.withLockedValue { $0.position = last }
+            }
+            stream.ask("-", "+", command: "XRANGE") { stream, first in
+                if position > .zero, first > position {
+                    stream.say("its beginning is gone (limit maxLength)", read: position, found: first)
+                }
+                stream.state.withLockedValue { $0.mayHaveLost = false }
+                stream.read()
+            }
+        }
+    }
+
+    /// Asks for the first or the last entry, and goes on with it: with zero, if there is none.
+    private func ask(_ from: String, _ to: String, command: String, _ next: @escaping @Sendable (RedisStream, StreamID) -> Void) {
+        link.read([command, settings.streamName, from, to, "COUNT", "1"]) { [weak self] answer in
+            guard let self else { return }
+            do throws(RedisError) {
+                next(self, try StreamEntry.entries(try answer.get()).first?.id ?? .zero)
+            } catch {
+                readLater(error)
+            }
+        }
+    }
+
+    private func say(_ what: String, read: StreamID, found: StreamID) {
+        settings.logger.error(
+            "what other nodes said may be lost: the stream does not join on to what this node has read, as \(what)",
+            metadata: ["stream": "\(settings.streamName)", "read": "\(read)", "found": "\(found)"])
+    }
+
+    private func take(_ entry: StreamEntry) {
+        if let node = entry.node, let namespace = entry.namespace {
+            let (isOwn, receiver) = state.withLockedValue { ($0.nodes.contains(node), $0.receivers[namespace]?.receiver) }
+            if isOwn { takeOwn(entry) } else if let receiver { hand(entry, to: receiver) }
+        }
+        let reached = state.withLockedValue { state in
+            state.position = entry.id
+            guard !state.waiters.isEmpty else { return [] as [Waiter] }
+            let reached = state.waiters.filter { $0.id <= entry.id }
+            state.waiters.removeAll { $0.id <= entry.id }
+            return reached
+        }
+        for waiter in reached { waiter.continuation.resume(returning: true) }
+    }
+
+    private func takeOwn(_ entry: StreamEntry) {
+        // The first, but for what Redis has refused and not yet said so.
+        let item = state.withLockedValue { state -> Outgoing? in
+            guard let index = state.outgoing.firstIndex(where: { $0.fields == entry.fields }) else { return nil }
+            let item = state.outgoing.remove(at: index)
+            state.outgoingBytes -= item.size
+            return item
+        }
+        if let item { placed(item, entry.id) }
+    }
+
+    private func hand(_ entry: StreamEntry, to receiver: any StreamReceiver) {
+        do throws(SocketIOParseError) {
+            receiver.received(try entry.message(), entry.id)
+        } catch {
+            guard let others = faults.admit() else { return }
+            settings.logger.warning(
+                "a message of the cluster is dropped: \(error)",
+                metadata: ["stream": "\(settings.streamName)", "entry": "\(entry.id)", "othersSinceLastLine": "\(others)"])
+        }
+    }
+}

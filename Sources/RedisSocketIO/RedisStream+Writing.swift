@@ -1,0 +1,164 @@
+// What this node writes to the stream, and how it goes on after a lost connection; see RedisStream.swift.
+
+import DequeModule
+import Logging
+import NIOConcurrencyHelpers
+import NIOCore
+import RedisPubSub
+import SocketIO
+
+extension RedisStream {
+    /// Writes a message to the stream.
+    ///
+    /// - Parameter local: what this node's own sockets get once it is read; nil for nothing.
+    /// - Returns: whether it was taken; if not, it is dropped, and nobody will be told of it.
+    func add(_ message: SocketIOClusterMessage, local: StreamAction?) -> Bool {
+        let fields = message.fields
+        let size = fields.reduce(160) { $0 + $1.readableBytes + 16 }
+        let isTaken = state.withLockedValue { state in
+            let isUp = if case .up = state.link { true } else { false }
+            guard isUp || settings.keeps, state.outgoingBytes + size <= settings.maxOutgoingBytes else {
+                return false
+            }
+            let item = Outgoing(number: state.next, namespace: message.namespace, fields: fields, local: local, size: size)
+            state.next += 1
+            state.outgoing.append(item)
+            state.outgoingBytes += size
+            // Under the lock: what is written has the order of what is awaited.
+            if isUp { send(item) }
+            return true
+        }
+        if !isTaken, let others = faults.admit() {
+            settings.logger.warning(
+                "other nodes do not hear what was said: Redis is not reachable, or too much waits for it (limit whileUnreachable)",
+                metadata: ["othersSinceLastLine": "\(others)"])
+        }
+        return isTaken
+    }
+
+    func send(_ item: Outgoing) {
+        let start = ["XADD", settings.streamName, "MAXLEN", "~", "\(settings.maxLength)", "*"].map { ByteBuffer(string: $0) }
+        link.request(start + item.fields) { [weak self] answer in
+            switch answer {
+            case .success: break
+            case .failure(let error) where error.reason == .refused: self?.refused(item, error)
+            case .failure: self?.lost()
+            }
+        }
+    }
+
+    /// Redis does not write it: its memory is full, or the key is something else.
+    private func refused(_ item: Outgoing, _ error: RedisError) {
+        let out = state.withLockedValue { state -> Outgoing? in
+            guard let index = state.outgoing.firstIndex(where: { $0.number == item.number }) else { return nil }
+            state.outgoingBytes -= item.size
+            return state.outgoing.remove(at: index)
+        }
+        if let others = faults.admit() {
+            settings.logger.error(
+                "other nodes do not hear what was said: \(error)",
+                metadata: ["stream": "\(settings.streamName)", "othersSinceLastLine": "\(others)"])
+        }
+        if let out { placed(out, nil) }
+    }
+
+    func placed(_ item: Outgoing, _ id: StreamID?) {
+        if let local = item.local { receiver(of: item.namespace)?.placed(local, id) }
+        for follower in item.followers { follower.body() }
+    }
+
+    private func lost() {
+        let isNew = state.withLockedValue { state in
+            guard case .up = state.link else { return false }
+            state.link = .down
+            return true
+        }
+        if isNew { resynchronise() }
+    }
+
+    /// Does something behind what was written before, once that is read; at the latest after twice `requestTimeout`.
+    func afterwards(_ body: @escaping @Sendable () -> Void) {
+        let (waits, sweeps) = state.withLockedValue { state in
+            guard let last = state.outgoing.indices.last else { return (false, false) }
+            state.outgoing[last].followers.append(Follower(generation: state.generation, body: body))
+            defer { state.isSweeping = true }
+            return (true, !state.isSweeping)
+        }
+        if !waits { body() }
+        if sweeps { sweepLater() }
+    }
+
+    private func sweepLater() {
+        _ = link.call(after: settings.requestTimeout) { [weak self] in self?.sweep() }
+    }
+
+    /// Has nothing wait any longer that has waited since the last time.
+    private func sweep() {
+        let (due, again) = state.withLockedValue { state in
+            var due: [Follower] = []
+            var left = false
+            for index in state.outgoing.indices where !state.outgoing[index].followers.isEmpty {
+                due += state.outgoing[index].followers.filter { $0.generation < state.generation }
+                state.outgoing[index].followers.removeAll { $0.generation < state.generation }
+                if !state.outgoing[index].followers.isEmpty { left = true }
+            }
+            state.generation += 1
+            state.isSweeping = left
+            return (due, left)
+        }
+        for follower in due { follower.body() }
+        if again { sweepLater() }
+    }
+
+    // MARK: After a lost connection
+
+    /// Finds out how far the stream is, as what was written before has to be read first.
+    func resynchronise() {
+        if let old = state.withLockedValue({ $0.connection.take() }) {
+            // What the lost connection still had on its way must not be written after the end of the stream is known.
+            link.request("CLIENT", "KILL", "ID", "\(old)") { _ in }
+        }
+        link.request("CLIENT", "ID") { [weak self] answer in
+            if case .success(.integer(let id)) = answer { self?.state.withLockedValue { $0.connection = id } }
+        }
+        link.request("XREVRANGE", settings.streamName, "+", "-", "COUNT", "1") { [weak self] answer in
+            self?.found(answer)
+        }
+    }
+
+    private func found(_ answer: Result<RESPValue, RedisError>) {
+        do throws(RedisError) {
+            let end = try StreamEntry.entries(try answer.get()).first?.id ?? .zero
+            let isFirst = state.withLockedValue { state in
+                state.link = .reading(to: end)
+                if state.position == nil { state.position = end }
+                defer { state.isReading = true }
+                return !state.isReading
+            }
+            if isFirst { read() }
+            continueWriting()
+        } catch {
+            if error.reason == .closed { return end() }
+            _ = link.call(after: Self.retryDelay) { [weak self] in self?.resynchronise() }
+        }
+    }
+
+    /// Writes what was not written before, once it is known.
+    func continueWriting() {
+        state.withLockedValue { state in
+            guard case .reading(let end) = state.link, let position = state.position, position >= end else { return }
+            state.link = .up
+            for item in state.outgoing { send(item) }
+        }
+    }
+
+    /// The client is closed: nothing will be written or read any more.
+    func end() {
+        let (waiters, left) = state.withLockedValue { state in
+            defer { (state.waiters, state.outgoing, state.outgoingBytes) = ([], [], 0) }
+            return (state.waiters, state.outgoing)
+        }
+        for waiter in waiters { waiter.continuation.resume(returning: false) }
+        for item in left { placed(item, nil) }
+    }
+}
