@@ -333,6 +333,7 @@ let package = Package(
                 "TestSupport",
                 "WebSocketCore",
                 "EngineIO",
+                "PubSub",
                 "RedisPubSub",
                 "RedisSocketIO",
                 "SocketIO",

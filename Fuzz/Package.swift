@@ -17,6 +17,7 @@ let package = Package(
             name: "Fuzz",
             dependencies: [
                 .product(name: "EngineIO", package: "duplex"),
+                .product(name: "PubSub", package: "duplex"),
                 .product(name: "RedisPubSub", package: "duplex"),
                 .product(name: "RedisSocketIO", package: "duplex"),
                 .product(name: "SocketIO", package: "duplex"),

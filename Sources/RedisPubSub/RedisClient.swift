@@ -80,7 +80,7 @@ public final class RedisClient: Sendable {
         case .subscribed(let target): receivers.tell(.subscribed, target)
         case .unsubscribed(let target): receivers.tell(.unsubscribed, target)
         case .message(let target, let channel, let payload):
-            monitor.receivedOne()
+            monitor.received(1)
             receivers.tell(.message(channel: channel, payload), target)
         case .refused(let text): logger.error("Redis refuses a command: \(text)", metadata: ["for": "\(role.rawValue)"])
         case .published(let count): monitor.published(count)
@@ -135,6 +135,12 @@ extension RedisClient: RedisCommandLink {
             reads.perform(.start)
         }
         reads.perform(.request(RedisCommand(command), answered))
+    }
+
+    package func count(published: Int, received: Int, dropped: Int) {
+        if published > 0 { monitor.published(published) }
+        if received > 0 { monitor.received(received) }
+        if dropped > 0 { monitor.dropped(dropped) }
     }
 
     package func subscriberCount(of target: RedisTarget) async throws -> Int {

@@ -29,7 +29,7 @@ public struct RedisConfiguration: Sendable {
     public var pingInterval: Duration
     /// The longest wait before the first try to connect again: 100 ms; it doubles with each.
     public var reconnectInitial: Duration
-    /// The longest wait before a try: 5 s, so that the nodes find each other again soon.
+    /// The longest wait before a try: 2 s, so that the nodes find each other again soon.
     public var reconnectMaximum: Duration
     /// How long a topic that nobody listens to stays subscribed: 5 s, since the next listener often comes soon.
     public var unsubscribeDelay: Duration
@@ -52,7 +52,7 @@ public struct RedisConfiguration: Sendable {
     public init(
         url: RedisURL, tls: TLSConfiguration = .makeClientConfiguration(), connectTimeout: Duration = .seconds(5),
         replyTimeout: Duration = .seconds(5), pingInterval: Duration = .seconds(5), reconnectInitial: Duration = .milliseconds(100),
-        reconnectMaximum: Duration = .seconds(5), unsubscribeDelay: Duration = .seconds(5), maxPendingBytes: Int = 16_777_216,
+        reconnectMaximum: Duration = .seconds(2), unsubscribeDelay: Duration = .seconds(5), maxPendingBytes: Int = 16_777_216,
         maxMessageBytes: Int = 67_108_864, whileUnreachable: WhileUnreachable = .drop, clientName: String = "duplex",
         eventLoopGroup: any EventLoopGroup = .singletonMultiThreadedEventLoopGroup, logger: Logger = Logger(label: "duplex.redis"),
         metrics: (any MetricsFactory)? = nil

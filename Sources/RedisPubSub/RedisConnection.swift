@@ -7,6 +7,14 @@ import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
 
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#endif
+
 /// One connection to Redis, made again whenever it is lost.
 final class RedisConnection: Sendable {
     enum Operation: Sendable {
@@ -169,6 +177,10 @@ final class RedisConnection: Sendable {
         // Later than what is in the way: closing calls back at once.
         confined.value.attempt += 1
         let channel = confined.value.channel.take()
+        if confined.value.machine.state != .closed, let socket = channel as? any SocketOptionProvider {
+            // What Redis has not acknowledged counts as lost: the kernel must not deliver it when the network is back.
+            _ = socket.setSoLinger(linger(l_onoff: 1, l_linger: 0))
+        }
         eventLoop.execute { channel?.close(promise: nil) }
     }
 

@@ -57,6 +57,8 @@ package protocol RedisCommandLink: RedisLink {
     func read(_ command: [String], _ answered: @escaping @Sendable (Result<RESPValue, RedisError>) -> Void)
     /// How long such a command may wait: less than what would count as a lost connection.
     var maxWait: Duration { get }
+    /// Counts messages that went another way than over channels, for `RedisStatus` and the metrics.
+    func count(published: Int, received: Int, dropped: Int)
 }
 
 extension RedisCommandLink {

@@ -11,7 +11,7 @@ import NIOCore
 /// |---|---|---|
 /// | `duplex_redis_connections` | gauge | connections to Redis that can be used: two for each client, three with a stream |
 /// | `duplex_redis_connections_lost_total` | counter | connections that were lost, or could not be made |
-/// | `duplex_redis_published_total`, `duplex_redis_received_total` | counter | messages |
+/// | `duplex_redis_published_total`, `duplex_redis_received_total` | counter | messages, and entries of a stream |
 /// | `duplex_redis_dropped_total` | counter | messages that Redis did not get, or perhaps not |
 final class RedisMonitor: Sendable {
     private struct State {
@@ -101,8 +101,8 @@ final class RedisMonitor: Sendable {
         dropped.increment(by: count)
     }
 
-    func receivedOne() {
-        state.withLockedValue { $0.status.received += 1 }
-        received.increment()
+    func received(_ count: Int) {
+        state.withLockedValue { $0.status.received += count }
+        received.increment(by: count)
     }
 }

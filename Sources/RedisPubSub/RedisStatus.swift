@@ -20,7 +20,7 @@ public struct RedisStatus: Sendable, Hashable {
     public var lastError: String?
     /// How often a connection was lost.
     public var connectionsLost: Int
-    /// What was published.
+    /// What was published, or written to a stream.
     public var published: Int
     /// What was not published, or perhaps not, as Redis could not be reached or was too slow.
     public var publicationsDropped: Int

@@ -17,7 +17,9 @@ extension RedisStream {
 
     private func took(_ answer: Result<RESPValue, RedisError>) {
         do throws(RedisError) {
-            for entry in try StreamEntry.entries(read: try answer.get()) { take(entry) }
+            let entries = try StreamEntry.entries(read: try answer.get())
+            link.count(published: 0, received: entries.count, dropped: 0)
+            for entry in entries { take(entry) }
             continueWriting()
             read()
         } catch {

@@ -28,6 +28,7 @@ extension RedisStream {
             if isUp { send(item) }
             return true
         }
+        if !isTaken { link.count(published: 0, received: 0, dropped: 1) }
         if !isTaken, let others = faults.admit() {
             settings.logger.warning(
                 "other nodes do not hear what was said: Redis is not reachable, or too much waits for it (limit whileUnreachable)",
@@ -40,7 +41,7 @@ extension RedisStream {
         let start = ["XADD", settings.streamName, "MAXLEN", "~", "\(settings.maxLength)", "*"].map { ByteBuffer(string: $0) }
         link.request(start + item.fields) { [weak self] answer in
             switch answer {
-            case .success: break
+            case .success: self?.link.count(published: 1, received: 0, dropped: 0)
             case .failure(let error) where error.reason == .refused: self?.refused(item, error)
             case .failure: self?.lost()
             }
@@ -54,6 +55,7 @@ extension RedisStream {
             state.outgoingBytes -= item.size
             return state.outgoing.remove(at: index)
         }
+        link.count(published: 0, received: 0, dropped: 1)
         if let others = faults.admit() {
             settings.logger.error(
                 "other nodes do not hear what was said: \(error)",
@@ -71,6 +73,7 @@ extension RedisStream {
         let isNew = state.withLockedValue { state in
             guard case .up = state.link else { return false }
             state.link = .down
+            if let connection = state.connection.take() { state.lostConnections.insert(connection) }
             return true
         }
         if isNew { resynchronise() }
@@ -114,12 +117,18 @@ extension RedisStream {
 
     /// Finds out how far the stream is, as what was written before has to be read first.
     func resynchronise() {
-        if let old = state.withLockedValue({ $0.connection.take() }) {
-            // What the lost connection still had on its way must not be written after the end of the stream is known.
-            link.request("CLIENT", "KILL", "ID", "\(old)") { _ in }
+        // What a lost connection still has on its way must not be written after the end of the stream is known.
+        for lost in state.withLockedValue({ $0.lostConnections }) {
+            link.request("CLIENT", "KILL", "ID", lost.id, "ADDR", lost.address) { [weak self] answer in
+                switch answer {
+                case .failure(let error) where error.reason != .refused: break
+                case .success, .failure: self?.state.withLockedValue { _ = $0.lostConnections.remove(lost) }
+                }
+            }
         }
-        link.request("CLIENT", "ID") { [weak self] answer in
-            if case .success(.integer(let id)) = answer { self?.state.withLockedValue { $0.connection = id } }
+        link.request("CLIENT", "INFO") { [weak self] answer in
+            guard case .success(let info) = answer, let text = info.text else { return }
+            self?.state.withLockedValue { $0.connection = RedisConnectionName(info: text) }
         }
         link.request("XREVRANGE", settings.streamName, "+", "-", "COUNT", "1") { [weak self] answer in
             self?.found(answer)
@@ -158,6 +167,7 @@ extension RedisStream {
             defer { (state.waiters, state.outgoing, state.outgoingBytes) = ([], [], 0) }
             return (state.waiters, state.outgoing)
         }
+        link.count(published: 0, received: 0, dropped: left.count)
         for waiter in waiters { waiter.continuation.resume(returning: false) }
         for item in left { placed(item, nil) }
     }

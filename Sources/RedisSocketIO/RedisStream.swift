@@ -80,8 +80,10 @@ final class RedisStream: Sendable {
         /// Whether the stream may have lost what was not read yet.
         var mayHaveLost = false
         var waiters: [Waiter] = []
-        /// The number under which Redis knows the connection that writes.
-        var connection: Int?
+        /// By what Redis knows the connection that writes.
+        var connection: RedisConnectionName?
+        /// The lost ones that Redis may still have.
+        var lostConnections: Set<RedisConnectionName> = []
     }
 
     let link: any RedisCommandLink

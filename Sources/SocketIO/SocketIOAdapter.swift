@@ -89,7 +89,7 @@ public protocol SocketIOAdapter: AnyObject, Sendable {
     func joinSockets(_ options: SocketIOBroadcastOptions, rooms: Set<String>)
     /// Takes sockets out of rooms.
     func leaveSockets(_ options: SocketIOBroadcastOptions, rooms: Set<String>)
-    /// Does something behind all broadcasts that were asked for before, if they can be expected soon; at once unless an adapter says otherwise.
+    /// Does something behind all broadcasts that were asked for before, as far as they do not take too long; at once unless an adapter says otherwise.
     func afterwards(_ body: @escaping @Sendable () -> Void)
     /// Has sockets leave the namespace.
     func disconnectSockets(_ options: SocketIOBroadcastOptions, closingConnections: Bool)

@@ -15,7 +15,7 @@ import Testing
 final class Returner: Sendable {
     let client: SocketIOClient
     let socket: SocketIOClientSocket
-    private let state = NIOLockedValueBox((numbers: [Int](), connects: 0, recoveries: 0))
+    private let state = NIOLockedValueBox((numbers: [Int](), connects: 0, recoveries: 0, disconnects: 0))
 
     init(port: Int, room: String) async throws {
         var configuration = SocketIOClientConfiguration()
@@ -33,12 +33,15 @@ final class Returner: Sendable {
                 if socket.isRecovered { state.recoveries += 1 }
             }
         }
+        socket.onDisconnect { _ in state.withLockedValue { $0.disconnects += 1 } }
         socket.connect()
         try await socket.waitUntilConnected()
         _ = try await socket.emitWithAck("join", arguments: [.string(room)])
     }
 
     var numbers: [Int] { state.withLockedValue { $0.numbers } }
+    /// How often it was told that its connection has ended, which is after all events before.
+    var disconnects: Int { state.withLockedValue { $0.disconnects } }
     var connects: Int { state.withLockedValue { $0.connects } }
     /// Whether it has always gone on where it was.
     var isWhole: Bool { state.withLockedValue { $0.recoveries == $0.connects - 1 } }
@@ -137,7 +140,7 @@ struct StreamsRecoveryTests {
             nodes[0].io.local.emit("hi", 2)
             nodes[0].io.to("room").emit("hi", 3)
             socket.disconnect()
-            try await eventually { !client.socket.isConnected }
+            try await eventually { client.disconnects == 1 }
             #expect(client.numbers == [1, 2, 3])
             // Who was sent away does not come back as who it was.
             let key = "sio:session:\(socket.privateID ?? "")"
@@ -160,7 +163,7 @@ struct StreamsRecoveryTests {
             socket.disconnect()
             let again = try await RedisServerProcess.start(port: redis.port)
             defer { again.stop() }
-            try await eventually { !client.socket.isConnected }
+            try await eventually { client.disconnects == 1 }
             #expect(client.numbers == [1, 2])
             await client.client.close()
         }
@@ -177,7 +180,7 @@ struct StreamsRecoveryTests {
             try await eventually { !adapter.isUp }
             socket.emit("hi", 1)
             socket.disconnect()
-            try await eventually { !client.socket.isConnected }
+            try await eventually { client.disconnects == 1 }
             #expect(client.numbers == [])
             await client.client.close()
         }

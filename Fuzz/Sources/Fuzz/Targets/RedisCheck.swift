@@ -2,10 +2,11 @@
 // same.
 
 import NIOCore
-import SocketIO
 
+@testable import PubSub
 @testable import RedisPubSub
 @testable import RedisSocketIO
+@testable import SocketIO
 
 enum RedisCheck {
     // MARK: RESP
@@ -39,14 +40,33 @@ enum RedisCheck {
 
     /// The input: a byte that says which message, and its bytes.
     static func runCluster(_ input: inout FuzzInput) throws(Finding) {
-        let kind = input.byte() % 4
+        let kind = input.byte() % 8
         let bytes = ByteBuffer(bytes: input.bytes())
         switch kind {
         case 0: try check(bytes, { try ClassicBroadcast($0).encoded })
         case 1: try check(bytes, { try ClassicRequest($0).encoded })
         case 2: try check(bytes, { try ClassicResponse($0).encoded })
-        default: try check(bytes, { try TopicEnvelope($0, topic: "t").encoded })
+        case 3: try check(bytes, { try TopicEnvelope($0, topic: "t").encoded })
+        case 4: try check(bytes, rewriteMessage)
+        case 5: try check(bytes, rewriteEntry)
+        case 6: try check(bytes, { try ForwardingMessage($0).encoded })
+        default: try check(bytes, { ClusterMessage($0)?.encoded ?? ByteBuffer() })
         }
+    }
+
+    private static func rewriteMessage(_ bytes: ByteBuffer) throws -> ByteBuffer {
+        let isJSON = bytes.readableBytesView.first == UInt8(ascii: "{")
+        let value = try SocketIOClusterMessage(isJSON ? SocketIOValue(jsonBytes: bytes) : SocketIOValue(messagePack: bytes)).value
+        return value.jsonBytes ?? value.messagePack
+    }
+
+    /// An entry of a stream whose data are the bytes, the first of which says of which type.
+    private static func rewriteEntry(_ bytes: ByteBuffer) throws -> ByteBuffer {
+        var data = bytes
+        let type = data.readInteger(as: UInt8.self) ?? 0
+        let fields = ["uid", "u", "nsp", "/", "type", "\(type)", "data"].map { ByteBuffer(string: $0) } + [data]
+        let written = try StreamEntry(id: .zero, fields: fields).message().fields
+        return ByteBuffer(bytes: [type] + (written.count > 7 ? Array(written[7].readableBytesView) : []))
     }
 
     /// - Parameter rewrite: reads, and writes again.

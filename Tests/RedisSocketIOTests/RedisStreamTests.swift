@@ -1,0 +1,321 @@
+// The stream between a node and Redis, answer by answer.
+
+import Logging
+import NIOConcurrencyHelpers
+import NIOCore
+import SocketIO
+import Testing
+
+@testable import RedisPubSub
+@testable import RedisSocketIO
+
+/// A Redis that answers when the test says so.
+private final class ScriptedCommands: RedisCommandLink {
+    typealias Answer = @Sendable (Result<RESPValue, RedisError>) -> Void
+
+    private final class Timer: RedisTimer {
+        func cancel() {}
+    }
+
+    private struct State {
+        var requests: [(words: [String], answer: Answer)] = []
+        var reads: [(words: [String], answer: Answer)] = []
+        var timers: [@Sendable () -> Void] = []
+        var counts = [0, 0, 0]
+    }
+
+    private let state = NIOLockedValueBox(State())
+    let maxWait = Duration.seconds(1)
+
+    /// What was published, received and dropped.
+    var counts: [Int] { state.withLockedValue { $0.counts } }
+    /// The commands that wait for an answer.
+    var requests: [[String]] { state.withLockedValue { $0.requests.map(\.words) } }
+    var reads: [[String]] { state.withLockedValue { $0.reads.map(\.words) } }
+
+    /// Answers the first command of this name.
+    func answer(_ name: String, _ result: Result<RESPValue, RedisError>) throws {
+        let answer = state.withLockedValue { state in
+            state.requests.firstIndex { $0.words[0] == name }.map { state.requests.remove(at: $0).answer }
+        }
+        let told = try #require(answer, "\(name) was not asked: \(requests)")
+        told(result)
+    }
+
+    func answerRead(_ result: Result<RESPValue, RedisError>) throws {
+        let answer = state.withLockedValue { $0.reads.isEmpty ? nil : $0.reads.removeFirst().answer }
+        let told = try #require(answer, "nothing is being read")
+        told(result)
+    }
+
+    func passTime() {
+        let timers = state.withLockedValue { state in
+            defer { state.timers = [] }
+            return state.timers
+        }
+        for body in timers { body() }
+    }
+
+    func request(_ command: [ByteBuffer], _ answered: @escaping Answer) {
+        state.withLockedValue { $0.requests.append((command.map { String(buffer: $0) }, answered)) }
+    }
+
+    func read(_ command: [String], _ answered: @escaping Answer) { state.withLockedValue { $0.reads.append((command, answered)) } }
+
+    func call(after time: Duration, _ body: @escaping @Sendable () -> Void) -> any RedisTimer {
+        state.withLockedValue { $0.timers.append(body) }
+        return Timer()
+    }
+
+    func count(published: Int, received: Int, dropped: Int) {
+        state.withLockedValue { $0.counts = zip($0.counts, [published, received, dropped]).map(+) }
+    }
+
+    func publish(_ payload: ByteBuffer, to channel: String) {}
+    func publish(_ payload: ByteBuffer, toShard channel: String) {}
+    func publish(_ payload: ByteBuffer, to channel: String, heard: @escaping @Sendable (Int?) -> Void) {}
+    func subscribe(_ receiver: any RedisReceiver, to target: RedisTarget) {}
+    func unsubscribe(_ receiver: any RedisReceiver, from target: RedisTarget) {}
+    func subscriberCount(of target: RedisTarget) async throws -> Int { 0 }
+}
+
+/// Notes what it is told.
+private final class Recorder: StreamReceiver {
+    private let lines = NIOLockedValueBox<[String]>([])
+    var told: [String] { lines.withLockedValue { $0 } }
+
+    private func note(_ line: String) { lines.withLockedValue { $0.append(line) } }
+    func received(_ message: SocketIOClusterMessage, _ id: StreamID) { note("other \(Self.name(message.content)) \(id)") }
+    func placed(_ action: StreamAction, _ id: StreamID?) {
+        guard case .other(let content) = action else { return note("?") }
+        note("own \(Self.name(content)) \(id?.description ?? "nowhere")")
+    }
+
+    private static func name(_ content: SocketIOClusterMessage.Content) -> String {
+        if case .broadcast(let event, _, _) = content { event.first?.string ?? "?" } else { "?" }
+    }
+}
+
+/// What is logged.
+private struct Lines: LogHandler {
+    let lines = NIOLockedValueBox<[String]>([])
+    var metadata: Logger.Metadata = [:]
+    var logLevel = Logger.Level.info
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) { lines.withLockedValue { $0.append("\(event.level): \(event.message)") } }
+}
+
+@Suite struct RedisStreamTests {
+    private let redis = ScriptedCommands()
+    private let receiver = Recorder()
+    private let log = Lines()
+    private static let none = RESPValue.array([])
+    private static let lost = RedisError.connectionLost("cut")
+
+    private func makeStream(_ change: (inout SocketIORedisStreamsConfiguration) -> Void = { _ in }) -> RedisStream {
+        var settings = SocketIORedisStreamsConfiguration()
+        let handler = log
+        settings.logger = Logger(label: "test") { _ in handler }
+        change(&settings)
+        let stream = RedisStream(redis, settings)
+        stream.register(receiver, for: "/", node: "me")
+        return stream
+    }
+
+    /// A stream that is up, with its last entry `5-0`.
+    private func makeStreamThatIsUp(_ change: (inout SocketIORedisStreamsConfiguration) -> Void = { _ in }) throws -> RedisStream {
+        let stream = makeStream(change)
+        try redis.answer("CLIENT", .success(.bulk(ByteBuffer(string: "txt:id=7 addr=127.0.0.1:5000 laddr=127.0.0.1:6379 fd=8"))))
+        try redis.answer("XREVRANGE", .success(.array([entry("5-0", "before", node: "other")])))
+        #expect(stream.isUp && redis.reads.count == 1 && redis.reads[0].last == "5-0")
+        return stream
+    }
+
+    private func message(_ event: String, node: String = "me") -> SocketIOClusterMessage {
+        SocketIOClusterMessage(
+            node: node, namespace: "/", .broadcast(event: [.string(event)], SocketIOBroadcastOptions(), requestID: nil))
+    }
+
+    private func entry(_ id: String, _ event: String, node: String = "me") -> RESPValue {
+        .array([.bulk(ByteBuffer(string: id)), .array(message(event, node: node).fields.map { .bulk($0) })])
+    }
+
+    private func read(_ entries: RESPValue...) throws {
+        try redis.answerRead(.success(.map([.bulk(ByteBuffer(string: "socket.io")), .array(entries)])))
+    }
+
+    private func add(_ event: String, to stream: RedisStream) -> Bool {
+        let message = message(event)
+        return stream.add(message, local: .other(message.content))
+    }
+
+    private var written: [String] {
+        redis.requests.filter { $0[0] == "XADD" }.map { words in ["a", "b", "c"].first { words.last?.contains("\"\($0)\"") == true } ?? "?"
+        }
+    }
+
+    @Test func whatIsSaidHasItsPlaceWhenItIsRead() throws {
+        let stream = try makeStreamThatIsUp()
+        #expect(add("a", to: stream) && add("b", to: stream))
+        #expect(written == ["a", "b"])
+        try redis.answer("XADD", .success(.bulk(ByteBuffer(string: "6-0"))))
+        #expect(receiver.told == [])
+        try read(entry("6-0", "a"), entry("6-1", "x", node: "other"), entry("7-0", "b"))
+        #expect(receiver.told == ["own a 6-0", "other x 6-1", "own b 7-0"])
+        #expect(redis.reads[0].last == "7-0")
+        #expect(redis.counts == [1, 3, 0])
+    }
+
+    @Test func whatWasWrittenIsNotWrittenAgain() throws {
+        let stream = try makeStreamThatIsUp()
+        #expect(add("a", to: stream) && add("b", to: stream))
+        // Redis has written the first, and the connection is lost before it says so.
+        for _ in 0..<2 { try redis.answer("XADD", .failure(Self.lost)) }
+        #expect(!stream.isUp)
+        #expect(add("c", to: stream))
+        #expect(redis.requests.map { $0[0] } == ["CLIENT", "CLIENT", "XREVRANGE"])
+        #expect(redis.requests[0] == ["CLIENT", "KILL", "ID", "7", "ADDR", "127.0.0.1:5000"])
+        try redis.answer("XREVRANGE", .success(.array([entry("6-0", "a")])))
+        // Not before all is read that was there.
+        #expect(written == [] && !stream.isUp)
+        try read(entry("6-0", "a"))
+        #expect(written == ["b", "c"] && stream.isUp)
+        #expect(receiver.told == ["own a 6-0"])
+    }
+
+    // What it had on its way may be written when the network is back, long after.
+    @Test func theLostConnectionIsEndedHoweverLateThatIsPossible() throws {
+        let stream = try makeStreamThatIsUp()
+        let kill = ["CLIENT", "KILL", "ID", "7", "ADDR", "127.0.0.1:5000"]
+        #expect(add("a", to: stream))
+        try redis.answer("XADD", .failure(Self.lost))
+        for _ in 0..<2 {
+            #expect(redis.requests[0] == kill)
+            for name in ["CLIENT", "CLIENT", "XREVRANGE"] { try redis.answer(name, .failure(.notConnected)) }
+            redis.passTime()
+        }
+        #expect(redis.requests[0] == kill)
+        try redis.answer("CLIENT", .success(.integer(1)))
+        try redis.answer("CLIENT", .failure(Self.lost))
+        try redis.answer("XREVRANGE", .failure(Self.lost))
+        redis.passTime()
+        #expect(redis.requests.map { $0[1] } == ["INFO", "socket.io"])
+    }
+
+    @Test func redisThatCanNotBeAskedIsAskedAgain() throws {
+        let stream = makeStream()
+        #expect(add("a", to: stream))
+        try redis.answer("XREVRANGE", .failure(.notConnected))
+        #expect(!redis.requests.contains { $0[0] == "XREVRANGE" })
+        redis.passTime()
+        try redis.answer("XREVRANGE", .success(Self.none))
+        #expect(written == ["a"])
+    }
+
+    @Test func whatRedisRefusesHasNoPlace() throws {
+        let stream = try makeStreamThatIsUp()
+        #expect(add("a", to: stream) && add("b", to: stream))
+        try redis.answer("XADD", .failure(.refused("OOM command not allowed")))
+        #expect(receiver.told == ["own a nowhere"] && stream.isUp)
+        #expect(redis.counts == [0, 0, 1])
+        try read(entry("6-0", "b"))
+        #expect(receiver.told == ["own a nowhere", "own b 6-0"])
+        #expect(
+            log.lines.withLockedValue { $0 } == ["error: other nodes do not hear what was said: Redis refuses: OOM command not allowed"])
+    }
+
+    @Test func whatIsOverTheLimitIsDropped() throws {
+        let stream = try makeStreamThatIsUp { $0.whileUnreachable = .keep(maxBytes: 1000) }
+        #expect((0..<5).map { _ in add("a", to: stream) } == [true, true, false, false, false])
+        #expect(redis.counts == [0, 0, 3])
+        try read(entry("6-0", "a"))
+        #expect(add("a", to: stream))
+    }
+
+    @Test func withoutKeepingNothingWaits() throws {
+        let stream = makeStream { $0.whileUnreachable = .drop }
+        #expect(!add("a", to: stream))
+        try redis.answer("XREVRANGE", .success(Self.none))
+        #expect(add("b", to: stream) && written == ["b"])
+    }
+
+    @Test func saysThatSomethingWasMissed() throws {
+        let stream = try makeStreamThatIsUp()
+        try redis.answerRead(.failure(Self.lost))
+        redis.passTime()
+        // What is kept begins behind what was read.
+        #expect(redis.reads[0][0] == "XREVRANGE")
+        try redis.answerRead(.success(.array([entry("20-0", "x", node: "other")])))
+        #expect(redis.reads[0][0] == "XRANGE")
+        try redis.answerRead(.success(.array([entry("9-0", "y", node: "other")])))
+        #expect(log.lines.withLockedValue { $0.count } == 1)
+        #expect(log.lines.withLockedValue { $0[0] }.contains("limit maxLength"))
+        #expect(redis.reads[0].last == "5-0")
+        withExtendedLifetime(stream) {}
+    }
+
+    @Test func readsOnWhereRedisIsIfItHasForgotten() throws {
+        let stream = try makeStreamThatIsUp()
+        try redis.answerRead(.failure(Self.lost))
+        redis.passTime()
+        try redis.answerRead(.success(.array([entry("3-0", "x", node: "other")])))
+        try redis.answerRead(.success(.array([entry("1-0", "y", node: "other")])))
+        #expect(log.lines.withLockedValue { $0[0] }.contains("Redis has lost a part of it"))
+        #expect(redis.reads[0][0] == "XREAD" && redis.reads[0].last == "3-0")
+        withExtendedLifetime(stream) {}
+    }
+
+    @Test func saysNothingIfNothingWasMissed() throws {
+        let stream = try makeStreamThatIsUp()
+        try redis.answerRead(.failure(Self.lost))
+        redis.passTime()
+        try redis.answerRead(.success(.array([entry("6-0", "x", node: "other")])))
+        try redis.answerRead(.success(.array([entry("4-0", "y", node: "other")])))
+        #expect(log.lines.withLockedValue { $0 } == [])
+        #expect(redis.reads[0].last == "5-0")
+        withExtendedLifetime(stream) {}
+    }
+
+    @Test func followsWhatWasSaidBefore() throws {
+        let stream = try makeStreamThatIsUp()
+        let done = NIOLockedValueBox(0)
+        stream.afterwards { done.withLockedValue { $0 += 1 } }
+        #expect(done.withLockedValue { $0 } == 1)
+        #expect(add("a", to: stream))
+        stream.afterwards { done.withLockedValue { $0 += 1 } }
+        #expect(done.withLockedValue { $0 } == 1)
+        try read(entry("6-0", "a"))
+        #expect(done.withLockedValue { $0 } == 2)
+    }
+
+    @Test func followsAtTheLatestAtTheSecondTime() throws {
+        let stream = try makeStreamThatIsUp()
+        let done = NIOLockedValueBox(0)
+        #expect(add("a", to: stream))
+        stream.afterwards { done.withLockedValue { $0 += 1 } }
+        redis.passTime()
+        stream.afterwards { done.withLockedValue { $0 += 10 } }
+        #expect(done.withLockedValue { $0 } == 0)
+        redis.passTime()
+        #expect(done.withLockedValue { $0 } == 1)
+        redis.passTime()
+        #expect(done.withLockedValue { $0 } == 11)
+        // And never twice.
+        try read(entry("6-0", "a"))
+        #expect(done.withLockedValue { $0 } == 11)
+    }
+
+    @Test func aClientThatIsClosedLeavesNobodyWaiting() async throws {
+        let stream = try makeStreamThatIsUp()
+        #expect(add("a", to: stream))
+        async let reached = stream.reached(StreamID(milliseconds: 9, sequence: 0))
+        while stream.state.withLockedValue({ $0.waiters.isEmpty }) { await Task.yield() }
+        try redis.answerRead(.failure(.closed))
+        #expect(await !reached)
+        #expect(receiver.told == ["own a nowhere"])
+    }
+}
