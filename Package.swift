@@ -260,6 +260,7 @@ let package = Package(
             name: "GalleryTests",
             dependencies: [
                 "Gallery",
+                "PubSub",
                 "SocketIO",
                 "TestSupport",
                 "WebSocketCore",

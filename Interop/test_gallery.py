@@ -75,14 +75,14 @@ def speak_raw(page: Page, path: str, messages: list):
 def test_the_index_leads_to_every_exhibit(open_page):
     page = open_page("")
     links = page.locator(".exhibits a")
-    assert len(links.all()) == 12
+    assert len(links.all()) == 13
     expect(page.locator("#open")).not_to_have_text("–")
     for path in [link.get_attribute("href") for link in links.all()]:
         assert page.request.get(page.url.rstrip("/") + path).status == 200
 
 
 @pytest.mark.parametrize(
-    "path", ["/chat/t", "/notifications/t", "/ticker/t", "/auction/t", "/devices/t", "/chat/crowd/t"], ids=lambda path: path.strip("/")
+    "path", ["/chat/t", "/notifications/t", "/ticker/t", "/auction/t", "/devices/t", "/chat/crowd/t", "/nodes/t"], ids=lambda path: path.strip("/")
 )
 def test_bad_input_is_answered(open_page, path):
     page = open_page("")

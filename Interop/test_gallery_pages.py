@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 PATIENCE = 45_000
 # The gallery's own page, the exhibits, and the console.
-EXHIBITS = ["compare", "chat", "notifications", "dashboard", "ticker", "auction", "game", "document", "live", "devices", "support"]
+EXHIBITS = ["compare", "chat", "notifications", "dashboard", "ticker", "auction", "game", "document", "live", "devices", "support", "nodes"]
 PAGES = ["", *EXHIBITS, "console"]
 # What the size of a page may be: old and new telephones, a tablet, a laptop, a large screen.
 WIDTHS = [320, 360, 390, 768, 1280, 1920]
@@ -127,6 +127,7 @@ def settle(page: Page, path: str):
         "": ("#open", r"\d"), "compare": ("#sentence", "by WebSocket"), "chat": ("#count", r"[1-9]"), "dashboard": (".value", r"\d"),
         "ticker": ("#rows tr:first-child .last", r"\d"), "auction": ("#lot-number", r"Lot \d"), "game": ("#scores", "Bot Ping"),
         "document": ("#state", "confirmed"), "live": ("#viewers", r"\d"), "devices": ("#rows tr:nth-child(18) .value", r"\d"),
+        "nodes": ("#rows .tag", "this one"),
     }  # fmt: skip
     if path in shown:
         selector, text = shown[path]

@@ -146,6 +146,26 @@ static const unsigned char DeskCase_swift[] = {
 #embed "../Gallery/DeskCase.swift"
 };
 
+// Exhibit 12: nodes.
+static const unsigned char nodes_html[] = {
+#embed "../Gallery/Resources/nodes.html"
+};
+static const unsigned char Nodes_swift[] = {
+#embed "../Gallery/Nodes.swift"
+};
+static const unsigned char NodeRoom_swift[] = {
+#embed "../Gallery/NodeRoom.swift"
+};
+static const unsigned char NodeTable_swift[] = {
+#embed "../Gallery/NodeTable.swift"
+};
+static const unsigned char NodeNews_swift[] = {
+#embed "../Gallery/NodeNews.swift"
+};
+static const unsigned char GalleryCluster_swift[] = {
+#embed "../Gallery/GalleryCluster.swift"
+};
+
 #define FILE(name, symbol) {name, symbol, (int)sizeof symbol}
 
 static const struct duplex_gallery_file files[] = {
@@ -187,6 +207,12 @@ static const struct duplex_gallery_file files[] = {
     FILE("Support.swift", Support_swift),
     FILE("Desk.swift", Desk_swift),
     FILE("DeskCase.swift", DeskCase_swift),
+    FILE("nodes.html", nodes_html),
+    FILE("Nodes.swift", Nodes_swift),
+    FILE("NodeRoom.swift", NodeRoom_swift),
+    FILE("NodeTable.swift", NodeTable_swift),
+    FILE("NodeNews.swift", NodeNews_swift),
+    FILE("GalleryCluster.swift", GalleryCluster_swift),
 };
 
 int duplex_gallery_file_count(void) { return (int)(sizeof files / sizeof *files); }

@@ -5,7 +5,7 @@ enum Catalogue {
     /// What most exhibits stand on.
     private static let shared = ["Conversation.swift", "RateLimit.swift"]
 
-    static func entries(crowd: (any Crowd)?) -> [Entry] {
+    static func entries(crowd: (any Crowd)?, cluster: GalleryCluster?) -> [Entry] {
         let crowd = crowd.map { CrowdControl($0) }
         return [
             Entry(
@@ -45,6 +45,11 @@ enum Catalogue {
             Entry(
                 "support", "Support chat", "A queue, agents and hand-over, on Socket.IO. Cut the line: nothing is missed.",
                 sources: ["Support.swift", "Desk.swift", "DeskCase.swift", "RateLimit.swift"], Support()),
+            Entry(
+                "nodes", "Nodes",
+                "Several servers are one: a tab on one talks to a tab on another, and a node that dies goes from the list.",
+                sources: ["Nodes.swift", "NodeRoom.swift", "NodeTable.swift", "NodeNews.swift", "GalleryCluster.swift"] + shared,
+                Nodes(cluster)),
         ]
     }
 }

@@ -8,11 +8,15 @@ protocol Exhibit: Sendable {
     func mount(on server: WebSocketServer)
     /// What it does by itself, such as a tick; ends when its task is cancelled.
     func run(on server: WebSocketServer) async
+    /// The server is about to close its connections and to end.
+    func drain()
 }
 
 extension Exhibit {
     /// Does nothing: most exhibits only answer.
     func run(on server: WebSocketServer) async {}
+    /// Does nothing: most exhibits have nobody to tell.
+    func drain() {}
 }
 
 /// An exhibit's entry in the catalogue.

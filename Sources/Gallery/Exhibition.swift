@@ -9,7 +9,8 @@ public final class Exhibition: Sendable {
 
     /// The first levels of the exhibits' topics.
     private static let topics: Set<Substring> = [
-        "auction", "chat", "commands", "compare", "dashboard", "devices", "document", "game", "live", "notifications", "ticker",
+        "auction", "chat", "commands", "compare", "dashboard", "devices", "document", "game", "live", "nodes",
+        "notifications", "ticker",
     ]
 
     /// Whether a topic is one of the gallery's: what is said there concerns this server alone.
@@ -19,8 +20,12 @@ public final class Exhibition: Sendable {
 
     /// Makes a gallery.
     ///
-    /// - Parameter crowd: who simulates members for the chat; nil to do without.
-    public init(crowd: (any Crowd)? = nil) { entries = Catalogue.entries(crowd: crowd) }
+    /// - Parameters:
+    ///   - crowd: who simulates members for the chat; nil to do without.
+    ///   - cluster: the way to the galleries of other nodes; nil if there are none.
+    public init(crowd: (any Crowd)? = nil, cluster: GalleryCluster? = nil) {
+        entries = Catalogue.entries(crowd: crowd, cluster: cluster)
+    }
 
     /// Adds the routes of all exhibits to a server.
     public func mount(on server: WebSocketServer) {
@@ -33,6 +38,9 @@ public final class Exhibition: Sendable {
             for entry in entries { group.addTask { await entry.exhibit.run(on: server) } }
         }
     }
+
+    /// Says farewell where that is due, when the server is about to close its connections and to end.
+    public func drain() { for entry in entries { entry.exhibit.drain() } }
 
     /// Answers a request for one of the gallery's pages or files; nil for anything else.
     public func respond(to request: ServerRequest) -> ServerResponse? {

@@ -27,7 +27,8 @@ struct Serve: AsyncParsableCommand {
             Socket.IO: echo, join and leave a room, say something in a room. /health is JSON.
 
             With --redis, several nodes are one: what is published on /pubsub and /broadcast, and Socket.IO's rooms, where Node.js servers \
-            with the adapter that --redis-adapter names may take part. Long-polling may come to any node. The gallery stays each node's own.
+            with the adapter that --redis-adapter names may take part. Long-polling may come to any node. The gallery stays each node's own, but for /nodes, \
+            which shows all nodes.
 
             SIGINT (Ctrl-C) and SIGTERM drain: no new connections, the open ones closed with 1001, for 30 seconds at most.
 
@@ -87,7 +88,7 @@ struct Serve: AsyncParsableCommand {
         let redis = try self.redis.map { try RedisClient(url: $0) }
         let server = WebSocketServer(host: host, port: port, configuration: makeConfiguration(redis))
         let crowd = CrowdProcess { [server] in members(of: try await server.waitUntilListening()) }
-        let gallery = Exhibition(crowd: crowd)
+        let gallery = Exhibition(crowd: crowd, cluster: redis.map(Self.galleryCluster))
         gallery.mount(on: server)
         addRoutes(to: server, gallery, redis)
         let ticks = Task { await gallery.run(on: server) }
@@ -96,7 +97,9 @@ struct Serve: AsyncParsableCommand {
             crowd.end()
         }
         let services = ServiceGroup(
-            services: [server], gracefulShutdownSignals: [.sigint, .sigterm], logger: Logger(label: "duplex"))
+            // The last is the first to be told to end.
+            services: [server, GalleryFarewell(gallery: gallery)], gracefulShutdownSignals: [.sigint, .sigterm],
+            logger: Logger(label: "duplex"))
         do {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await services.run() }
@@ -142,6 +145,11 @@ struct Serve: AsyncParsableCommand {
         // The gallery's exhibits and the count of people are this node's alone: every node has its own.
         configuration.backplane = redis.map { RedisBackplane($0) { !Exhibition.hasTopic($0) && $0 != People.topic } }
         return configuration
+    }
+
+    /// Under a prefix of its own: of the topics under the other, clients of /pubsub choose the names.
+    private static func galleryCluster(_ redis: RedisClient) -> GalleryCluster {
+        GalleryCluster(RedisBackplane(redis, prefix: "duplex-gallery:")) { redis.status.state.rawValue }
     }
 
     func makeSocketIOConfiguration(_ redis: RedisClient? = nil) -> SocketIOConfiguration {
@@ -214,6 +222,16 @@ extension Serve {
     private static func health(_ redis: RedisStatus) -> String {
         ",\"redis\":{\"status\":\"\(redis.state.rawValue)\",\"published\":\(redis.published),\"received\":\(redis.received),"
             + "\"publicationsDropped\":\(redis.publicationsDropped),\"connectionsLost\":\(redis.connectionsLost)}"
+    }
+}
+
+/// Has the gallery say farewell when draining begins.
+private struct GalleryFarewell: Service {
+    let gallery: Exhibition
+
+    func run() async {
+        guard (try? await gracefulShutdown()) != nil else { return }
+        gallery.drain()
     }
 }
 

@@ -61,7 +61,7 @@ import WebSocketCore
         let redis = RedisClient(RedisConfiguration(url: RedisURL(host: "h")))
         #expect(try parse().makeConfiguration(redis).backplane is RedisBackplane)
         #expect(redis.status.state == .idle)
-        for topic in ["ticker", "chat/lines/lobby", "devices/7"] { #expect(Exhibition.hasTopic(topic)) }
+        for topic in ["ticker", "chat/lines/lobby", "devices/7", "nodes/lines"] { #expect(Exhibition.hasTopic(topic)) }
         for topic in ["", "a/ticker", "tickers", "broadcast"] { #expect(!Exhibition.hasTopic(topic)) }
     }
 
