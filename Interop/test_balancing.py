@@ -22,26 +22,38 @@ pytestmark = pytest.mark.skipif(REDIS is None, reason="redis-server is not insta
 NODES = 3
 
 
+ADAPTERS = ("pubsub", "sharded", "streams")
+
+
 @pytest.fixture
-def cluster(start_server):
+def adapter():
+    """What --redis-adapter is, unless a test says more."""
+    return "pubsub"
+
+
+@pytest.fixture
+def cluster(start_server, adapter):
     """Three nodes on one Redis that hear each other."""
     redis = Redis(free_port())
 
     def start(*flags):
-        return start_server("--redis", f"redis://127.0.0.1:{redis.port}", *flags)
+        return start_server("--redis", f"redis://127.0.0.1:{redis.port}", "--redis-adapter", adapter, *flags)
 
     start.redis = redis
     yield start
     redis.stop()
 
 
-async def until_joined(redis, count):
+async def until_joined(redis, count, adapter="pubsub"):
     """Waits until Redis has confirmed what so many nodes listen to."""
     link = redis_client.Redis(port=redis.port)
+    question = {
+        "pubsub": ("NUMSUB", "socket.io-request#/#"), "sharded": ("SHARDNUMSUB", "socket.io#/#"), "streams": ("NUMSUB", "socket.io#/#"),
+    }[adapter]
 
     async def is_it():
         channels = await asyncio.to_thread(lambda: link.execute_command("PUBSUB", "CHANNELS", "socket.io-engine.io#*"))
-        requests = await asyncio.to_thread(lambda: link.execute_command("PUBSUB", "NUMSUB", "socket.io-request#/#"))
+        requests = await asyncio.to_thread(lambda: link.execute_command("PUBSUB", *question))
         return len(channels) == count and requests[1] == count
 
     await until(is_it)
@@ -49,10 +61,10 @@ async def until_joined(redis, count):
 
 
 @pytest.fixture
-async def balanced(cluster):
+async def balanced(cluster, adapter):
     """The nodes, and the balancer before them."""
     nodes = [cluster() for _ in range(NODES)]
-    await until_joined(cluster.redis, NODES)
+    await until_joined(cluster.redis, NODES, adapter)
     async with Balancer([node.port for node in nodes]) as balancer:
         yield nodes, balancer
 
@@ -91,6 +103,7 @@ async def test_events_keep_their_order(balanced, connect):
         assert await client.until("echo") == (b"%d" % number if number % 7 == 0 else number,)
 
 
+@pytest.mark.parametrize("adapter", ADAPTERS)
 async def test_rooms_are_one_for_clients_that_poll_anywhere(balanced, connect):
     _, balancer = balanced
     clients = [await connect() for _ in range(9)]

@@ -46,9 +46,15 @@ def redis():
 
 
 @pytest.fixture
-def nodes(redis, start_server):
+def adapter():
+    """What --redis-adapter is, unless a test says more."""
+    return "pubsub"
+
+
+@pytest.fixture
+def nodes(redis, start_server, adapter):
     """Two nodes that are ready."""
-    servers = [start_server("--redis", f"redis://127.0.0.1:{redis.port}") for _ in range(2)]
+    servers = [start_server("--redis", f"redis://127.0.0.1:{redis.port}", "--redis-adapter", adapter) for _ in range(2)]
     return servers
 
 
@@ -99,6 +105,7 @@ async def heard(client, say):
             pass
 
 
+@pytest.mark.parametrize("adapter", ["pubsub", "sharded", "streams"])
 @pytest.mark.parametrize("way", ["websocket", "polling"])
 async def test_a_room_is_one_on_both_nodes(io, way):
     a, b, outside = await io(0, way), await io(1, way), await io(1, way)
