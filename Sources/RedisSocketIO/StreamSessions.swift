@@ -14,12 +14,20 @@ final class StreamSessions: Sendable {
     private enum Write: Sendable {
         case live(SocketIOSocket)
         case away(SocketIOSession)
-        case gone
+        /// `away` follows at once if the client may come back. So it waits for a round: nobody must find nothing meanwhile.
+        case gone(hasWaited: Bool)
+    }
+
+    private struct Numbered: Sendable {
+        /// Later ones have greater numbers.
+        let number: UInt64
+        var write: Write
     }
 
     private struct State {
         /// What Redis is to be told, by private ids.
-        var writes: [String: Write] = [:]
+        var writes: [String: Numbered] = [:]
+        var last: UInt64 = 0
         var isScheduled = false
         var isClosed = false
     }
@@ -48,12 +56,14 @@ final class StreamSessions: Sendable {
     /// Keeps what a client was that is gone.
     func keep(_ session: SocketIOSession) { write(.away(session), session.privateID) }
     /// Keeps nothing of a client that has left.
-    func forget(_ socket: SocketIOSocket) { if let id = socket.privateID { write(.gone, id) } }
+    func forget(_ socket: SocketIOSocket) { if let id = socket.privateID { forget(id) } }
+    func forget(_ privateID: String) { write(.gone(hasWaited: false), privateID) }
 
     private func write(_ write: Write, _ id: String) {
         let schedules = state.withLockedValue { state in
             guard !state.isClosed, state.writes.count < Self.maxWrites || state.writes[id] != nil else { return false }
-            state.writes[id] = write
+            state.last += 1
+            state.writes[id] = Numbered(number: state.last, write: write)
             defer { state.isScheduled = true }
             return !state.isScheduled
         }
@@ -63,35 +73,48 @@ final class StreamSessions: Sendable {
     private func flush(after delay: Duration) { _ = link.call(after: delay) { [weak self] in self?.flush() } }
 
     private func flush() {
-        let writes = state.withLockedValue { state in
-            defer { (state.writes, state.isScheduled) = ([:], false) }
-            return state.writes
+        let (writes, again) = state.withLockedValue { state in
+            var due: [String: Numbered] = [:]
+            swap(&due, &state.writes)
+            for (id, var item) in due {
+                guard case .gone(false) = item.write else { continue }
+                due[id] = nil
+                item.write = .gone(hasWaited: true)
+                state.writes[id] = item
+            }
+            state.isScheduled = !state.writes.isEmpty
+            return (due, state.isScheduled)
         }
-        for (id, write) in writes {
-            link.request(command(write, id)) { [weak self] answer in
-                if case .failure(let error) = answer, error.reason != .closed, error.reason != .refused { self?.failed(write, id) }
+        for (id, item) in writes {
+            guard let command = command(item.write, id) else { continue }
+            link.request(command) { [weak self] answer in
+                if case .failure(let error) = answer, error.reason != .closed, error.reason != .refused { self?.failed(item, id) }
             }
         }
+        if again { flush(after: Self.delay) }
     }
 
-    private func command(_ write: Write, _ id: String) -> [ByteBuffer] {
-        let session: SocketIOSession? =
-            switch write {
-            case .live(let socket): socket.isConnected ? socket.session : nil
-            case .away(let session): session
-            case .gone: nil
-            }
-        guard let session else { return ["DEL", prefix + id].map { ByteBuffer(string: $0) } }
+    private func command(_ write: Write, _ id: String) -> [ByteBuffer]? {
+        let session: SocketIOSession
+        switch write {
+        // Of one that has left by now, the next round tells what becomes of it.
+        case .live(let socket):
+            guard socket.isConnected, let live = socket.session else { return nil }
+            session = live
+        case .away(let kept): session = kept
+        case .gone: return ["DEL", prefix + id].map { ByteBuffer(string: $0) }
+        }
         let milliseconds = lifetime.components.seconds * 1000 + lifetime.components.attoseconds / 1_000_000_000_000_000
         return [ByteBuffer(string: "SET"), ByteBuffer(string: prefix + id), session.encoded, ByteBuffer(string: "PX")]
             + [ByteBuffer(string: "\(max(1, milliseconds))")]
     }
 
-    /// Tries again, unless something else is to be written by now.
-    private func failed(_ write: Write, _ id: String) {
+    /// Tries again, unless something later is to be written: of several that fail, the last one counts.
+    private func failed(_ item: Numbered, _ id: String) {
         let schedules = state.withLockedValue { state in
-            guard !state.isClosed, state.writes[id] == nil, state.writes.count < Self.maxWrites else { return false }
-            state.writes[id] = write
+            let place = state.writes[id]
+            guard !state.isClosed, place.map({ $0.number < item.number }) ?? (state.writes.count < Self.maxWrites) else { return false }
+            state.writes[id] = item
             defer { state.isScheduled = true }
             return !state.isScheduled
         }

@@ -109,7 +109,8 @@ final class FaultRun {
         speaking.cancel()
         await speaking.value
         let last = said.withLockedValue { $0 }
-        for client in clients { try await eventually { client.numbers.contains(last) } }
+        // One that has begun anew is in no room, and hears nothing more.
+        for client in clients { try await eventually { client.numbers.contains(last) || !client.isWhole } }
         try await settle(clients, last, balancer)
         await speaker.stop()
         for node in serving { await node.stop() }
@@ -136,7 +137,10 @@ final class FaultRun {
         let end = [Fate.End.close, .reset].randomElement(using: &random) ?? .close
         switch fault {
         case .clientsCut: balancer.cut(end)
-        case .redisCut: ([speaker] + serving).randomElement(using: &random)?.link.cut(end)
+        case .redisCut:
+            // A cable that is cut says nothing.
+            let end = [end, .silence].randomElement(using: &random) ?? end
+            ([speaker] + serving).randomElement(using: &random)?.link.cut(end)
         case .redisKilled:
             redis?.killNow()
             try await Task.sleep(for: .milliseconds(Int.random(in: 0...300, using: &random)))

@@ -1,0 +1,78 @@
+// What is written of those who may come back, and in which order, whatever becomes of the connection.
+
+import NIOCore
+import SocketIO
+import Testing
+
+@testable import RedisPubSub
+@testable import RedisSocketIO
+
+@Suite struct StreamSessionsTests {
+    private let redis = ScriptedCommands()
+    private let sessions: StreamSessions
+
+    init() { sessions = StreamSessions(redis, prefix: "s:", lifetime: .seconds(7)) }
+
+    private func session(_ rooms: Set<String>) -> SocketIOSession { SocketIOSession(id: "id", privateID: "p", rooms: rooms, data: nil) }
+
+    /// What waits for Redis's answer: the rooms that are kept, or `DEL`.
+    private func written() throws -> [String] {
+        try redis.requests.map { words in
+            guard words[0] == "SET" else { return words.joined(separator: " ") }
+            #expect(words[1] == "s:p" && words[3...] == ["PX", "7000"])
+            return try SocketIOSession(encoded: ByteBuffer(string: words[2]), privateID: "p").rooms.sorted().joined(separator: " ")
+        }
+    }
+
+    @Test func whatHappensInAShortTimeIsWrittenOnce() throws {
+        sessions.keep(session(["a"]))
+        sessions.keep(session(["a", "b"]))
+        #expect(try written() == [])
+        redis.passTime()
+        #expect(try written() == ["a b"])
+    }
+
+    @Test func whoMayComeBackIsFoundAllTheWhile() throws {
+        sessions.forget("p")
+        redis.passTime()
+        #expect(try written() == [])
+        sessions.keep(session(["a"]))
+        for _ in 0..<3 { redis.passTime() }
+        #expect(try written() == ["a"])
+    }
+
+    @Test func whoHasLeftIsForgotten() throws {
+        sessions.keep(session(["a"]))
+        sessions.forget("p")
+        for _ in 0..<3 { redis.passTime() }
+        #expect(try written() == ["DEL s:p"])
+    }
+
+    @Test func ofSeveralThatFailTheLastIsWritten() throws {
+        for rooms in [["a"], ["b"], ["c"]] as [Set<String>] {
+            sessions.keep(session(rooms))
+            redis.passTime()
+        }
+        #expect(try written() == ["a", "b", "c"])
+        for _ in 0..<3 { try redis.answer("SET", .failure(.connectionLost("cut"))) }
+        redis.passTime()
+        #expect(try written() == ["c"])
+    }
+
+    @Test func whatComesLaterIsNotUndone() throws {
+        sessions.keep(session(["a"]))
+        redis.passTime()
+        sessions.keep(session(["b"]))
+        try redis.answer("SET", .failure(.notConnected))
+        redis.passTime()
+        #expect(try written() == ["b"])
+    }
+
+    @Test func whatRedisRefusesIsNotRepeated() throws {
+        sessions.keep(session(["a"]))
+        redis.passTime()
+        try redis.answer("SET", .failure(.refused("OOM")))
+        redis.passTime()
+        #expect(try written() == [])
+    }
+}
