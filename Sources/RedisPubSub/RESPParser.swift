@@ -188,9 +188,23 @@ extension RESPParser {
         return text
     }
 
+    /// A whole number; without a text of it, as every value has one in its head.
     private static func integer(_ bytes: ByteBuffer) throws(RESPError) -> Int {
-        guard let number = Int(try digits(bytes)) else { throw RESPError(.badNumber) }
-        return number
+        var digits = bytes.readableBytesView[...]
+        let isNegative = digits.first == UInt8(ascii: "-")
+        if isNegative || digits.first == UInt8(ascii: "+") { digits = digits.dropFirst() }
+        guard !digits.isEmpty else { throw RESPError(.badNumber) }
+        // Towards the negative, which has one number more.
+        var number = 0
+        for byte in digits {
+            guard UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte else { throw RESPError(.badNumber) }
+            let (tens, overflow) = number.multipliedReportingOverflow(by: 10)
+            let (next, overflowToo) = tens.subtractingReportingOverflow(Int(byte - UInt8(ascii: "0")))
+            guard !overflow, !overflowToo else { throw RESPError(.badNumber) }
+            number = next
+        }
+        guard isNegative || number != .min else { throw RESPError(.badNumber) }
+        return isNegative ? number : -number
     }
 
     /// A whole number as it was written: a sign perhaps, and digits.
@@ -204,7 +218,7 @@ extension RESPParser {
 
     /// A length; nil for -1, RESP2's null.
     private static func length(_ bytes: ByteBuffer) throws(RESPError) -> Int? {
-        if bytes.readableBytesView.elementsEqual([UInt8(ascii: "?")]) { throw RESPError(.streamed) }
+        if bytes.readableBytes == 1, bytes.readableBytesView.first == UInt8(ascii: "?") { throw RESPError(.streamed) }
         let length = try integer(bytes)
         guard length >= -1 else { throw RESPError(.badNumber) }
         return length < 0 ? nil : length

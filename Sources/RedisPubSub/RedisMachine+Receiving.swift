@@ -5,13 +5,13 @@ import NIOCore
 
 extension RedisMachine {
     /// Redis has said something.
-    mutating func received(_ value: RESPValue, now: NIODeadline, random: Double) {
+    mutating func received(_ value: RESPValue, now: NIODeadline, random: @autoclosure () -> Double) {
         guard state == .greeting || state == .ready else { return }
         lastHeard = now
         do throws(RedisError) {
             try take(value, now)
         } catch {
-            cut(error.description, now, random)
+            cut(error.description, now, random())
         }
     }
 

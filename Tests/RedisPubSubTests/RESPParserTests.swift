@@ -10,6 +10,7 @@ import Testing
         ("+OK\r\n", [.simple("OK")]),
         ("-ERR unknown command 'HELLO'\r\n", [.error("ERR unknown command 'HELLO'")]),
         (":1000\r\n:-7\r\n:+7\r\n", [.integer(1000), .integer(-7), .integer(7)]),
+        (":9223372036854775807\r\n:-9223372036854775808\r\n", [.integer(.max), .integer(.min)]),
         ("$5\r\nhello\r\n$0\r\n\r\n$-1\r\n", [bulk("hello"), bulk(""), .null]),
         ("$8\r\n\r\n$1\r\nx\r\r\n", [bulk("\r\n$1\r\nx\r")]),
         ("*2\r\n$5\r\nhello\r\n:1\r\n*0\r\n*-1\r\n", [.array([bulk("hello"), .integer(1)]), .array([]), .null]),
@@ -61,6 +62,7 @@ import Testing
 
     @Test(arguments: [
         ("?\r\n", RESPError.Rule.unknownType), ("\r\n", .badEnd), ("+OK\n", .badEnd), ("$1\r\nxyz", .badEnd), ("$1\r\nx\n\r", .badEnd),
+        (":9223372036854775808\r\n", .badNumber), (":-9223372036854775809\r\n", .badNumber), (":-\r\n", .badNumber),
         (":\r\n", .badNumber), (":1x\r\n", .badNumber), (": 1\r\n", .badNumber), (":99999999999999999999\r\n", .badNumber),
         ("$-2\r\n", .badNumber), ("$x\r\n", .badNumber), ("*-2\r\n", .badNumber), ("%-1\r\n", .badNumber), ("#x\r\n", .badNumber),
         (",0x1p3\r\n", .badNumber), (",\r\n", .badNumber), ("(1.5\r\n", .badNumber), ("_x\r\n", .badNumber),
@@ -69,7 +71,7 @@ import Testing
 
     @Test func refusesTextThatIsNotUTF8() {
         #expect(throws: RESPError(.badText)) { try parse([[0x2B, 0xFF, 0x0D, 0x0A]]) }
-        #expect(throws: RESPError(.badText)) { try parse([[0x3A, 0xFF, 0x0D, 0x0A]]) }
+        #expect(throws: RESPError(.badNumber)) { try parse([[0x3A, 0xFF, 0x0D, 0x0A]]) }
     }
 
     @Test func limitsNestingAndLinesAndSizesBeforeBuffering() {
