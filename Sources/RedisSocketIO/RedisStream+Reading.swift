@@ -43,11 +43,15 @@ extension RedisStream {
         ask("+", "-", command: "XREVRANGE") { stream, last in
             if last < position {
                 stream.say("Redis has lost a part of it", read: position, found: last)
-                stream.state.withLockedValue { $0.position = last }
+                stream.state.withLockedValue { state in
+                    state.position = last
+                    Self.beginAnew(at: last, &state)
+                }
             }
             stream.ask("-", "+", command: "XRANGE") { stream, first in
                 if position > .zero, first > position {
                     stream.say("its beginning is gone (limit maxLength)", read: position, found: first)
+                    stream.state.withLockedValue { Self.beginAnew(at: first, &$0) }
                 }
                 stream.state.withLockedValue { $0.mayHaveLost = false }
                 stream.read()

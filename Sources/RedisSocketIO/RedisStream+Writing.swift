@@ -140,7 +140,10 @@ extension RedisStream {
             let end = try StreamEntry.entries(try answer.get()).first?.id ?? .zero
             let isFirst = state.withLockedValue { state in
                 state.link = .reading(to: end)
-                if state.position == nil { state.position = end }
+                if state.position == nil {
+                    state.position = end
+                    Self.beginAnew(at: end, &state)
+                }
                 defer { state.isReading = true }
                 return !state.isReading
             }
@@ -150,6 +153,11 @@ extension RedisStream {
             if error.reason == .closed { return end() }
             _ = link.call(after: Self.retryDelay) { [weak self] in self?.resynchronise() }
         }
+    }
+
+    /// What is behind an entry is read, and what was before it may not have been.
+    static func beginAnew(at id: StreamID, _ state: inout State) {
+        for namespace in state.receivers.keys { state.receivers[namespace]?.since = id }
     }
 
     /// Writes what was not written before, once it is known.

@@ -55,7 +55,11 @@ final class RedisStream: Sendable {
         case up
     }
 
-    struct Receiver: Sendable { weak var receiver: (any StreamReceiver)? }
+    struct Receiver: Sendable {
+        weak var receiver: (any StreamReceiver)?
+        /// It has got all entries behind this one; nil before the stream's end was known.
+        var since: StreamID?
+    }
 
     struct Waiter: Sendable {
         let number: UInt64
@@ -102,7 +106,7 @@ final class RedisStream: Sendable {
     /// Has somebody take a namespace's entries, whose own ones are those of `node`. It is not retained.
     func register(_ receiver: any StreamReceiver, for namespace: String, node: String) {
         let isFirst = state.withLockedValue { state in
-            state.receivers[namespace] = Receiver(receiver: receiver)
+            state.receivers[namespace] = Receiver(receiver: receiver, since: state.position)
             state.nodes.insert(node)
             defer { state.isStarted = true }
             return !state.isStarted
@@ -125,6 +129,11 @@ final class RedisStream: Sendable {
     var isUp: Bool { state.withLockedValue { if case .up = $0.link { true } else { false } } }
 
     // MARK: Looking back
+
+    /// Whether a namespace has got all entries behind one, as far as they are read.
+    func hasGotAll(behind id: StreamID, _ namespace: String) -> Bool {
+        state.withLockedValue { $0.receivers[namespace]?.since.map { $0 <= id } == true }
+    }
 
     /// The entries after one, up to the stream's end, or so many of them.
     ///

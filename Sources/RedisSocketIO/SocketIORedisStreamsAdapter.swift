@@ -30,6 +30,7 @@ public final class SocketIORedisStreamsAdapter: SocketIOAdapter {
     private let sessions: StreamSessions?
     private let recovery: SocketIORecovery?
     private let settings: SocketIORedisStreamsConfiguration
+    private let log: StreamLog?
     private let refresh = NIOLockedValueBox<(any RedisTimer)?>(nil)
     /// How many entries are read at a time for somebody who comes back.
     private static let pageSize = 1000
@@ -53,7 +54,8 @@ public final class SocketIORedisStreamsAdapter: SocketIOAdapter {
         self.stream = stream
         self.settings = settings
         recovery = namespace.server.configuration.recovery
-        local = SocketIOInMemoryAdapter(namespace, log: recovery.map { StreamLog(maxBytes: $0.maxBytes) })
+        log = recovery.map { StreamLog(maxBytes: $0.maxBytes) }
+        local = SocketIOInMemoryAdapter(namespace, log: log)
         sessions = recovery.map { StreamSessions(link, prefix: settings.sessionKeyPrefix, lifetime: $0.maxDisconnectionDuration) }
         support = ClusterSupport(
             name, link, local: local, requestTimeout: settings.requestTimeout, maxServerSideEvents: settings.maxServerSideEvents,
@@ -194,10 +196,16 @@ public final class SocketIORedisStreamsAdapter: SocketIOAdapter {
     public func restore(privateID: String, offset: String) async -> RecoveredSession? {
         guard let sessions, let start = StreamID(offset) else { return nil }
         var tries = Int(settings.requestTimeout / Self.retryDelay)
-        while true {
+        // Whoever has gone meanwhile is let go.
+        while !Task.isCancelled {
             do throws(RedisError) {
+                guard let session = try await sessions.find(privateID) else { return beginsAnew("its session is not kept any more", start) }
+                // Most come back soon, and to a node that has heard everything since.
+                if stream.hasGotAll(behind: start, name), log?.remembers(start) == true, await stream.reached(start) {
+                    return RecoveredSession(session, offset: start.description)
+                }
                 // What was trimmed away may be what it missed.
-                guard try await stream.contains(start), let session = try await sessions.find(privateID) else { return nil }
+                guard try await stream.contains(start) else { return beginsAnew("the stream does not go back so far any more", start) }
                 return try await missed(by: session, since: start)
             } catch {
                 tries -= 1
@@ -211,6 +219,12 @@ public final class SocketIORedisStreamsAdapter: SocketIOAdapter {
                 return nil
             }
         }
+        return nil
+    }
+
+    private func beginsAnew(_ reason: String, _ start: StreamID) -> RecoveredSession? {
+        settings.logger.debug("a client that came back begins anew: \(reason)", metadata: ["namespace": "\(name)", "offset": "\(start)"])
+        return nil
     }
 
     private func pause() async {
@@ -219,7 +233,7 @@ public final class SocketIORedisStreamsAdapter: SocketIOAdapter {
 
     private func missed(by session: SocketIOSession, since start: StreamID) async throws(RedisError) -> RecoveredSession? {
         var (end, missed, bytes): (StreamID, [(offset: String, event: [SocketIOValue])], Int) = (start, [], 0)
-        while case let entries = try await stream.entries(after: end, count: Self.pageSize), let last = entries.last {
+        while !Task.isCancelled, case let entries = try await stream.entries(after: end, count: Self.pageSize), let last = entries.last {
             for entry in entries where entry.isBroadcast && entry.namespace == name {
                 guard case .broadcast(let event, let options, nil)? = try? entry.message().content, !options.isVolatile,
                     session.isMeant(by: options)
@@ -228,13 +242,18 @@ public final class SocketIORedisStreamsAdapter: SocketIOAdapter {
                 bytes += event.roughSize
             }
             end = last.id
-            guard bytes <= recovery?.maxBytes ?? 0 else { return nil }
+            guard bytes <= recovery?.maxBytes ?? 0 else { return beginsAnew("it has missed too much (limit SocketIORecovery.maxBytes)", start) }
             if entries.count < Self.pageSize { break }
         }
         // What this node has still to read must not come again.
-        guard await stream.reached(end) else { return nil }
+        guard !Task.isCancelled, await stream.reached(end) else {
+            return beginsAnew("this node was not so far in time (limit requestTimeout)", start)
+        }
         return RecoveredSession(session, offset: end.description, missed: missed)
     }
+
+    /// Does nothing: what `restore` finds stays where it is.
+    public func giveBack(_ session: SocketIOSession) {}
 
     /// Lets a socket that has come back in.
     public func rejoin(_ socket: SocketIOSocket, _ recovered: RecoveredSession) -> [[SocketIOValue]]? {

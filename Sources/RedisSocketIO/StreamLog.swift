@@ -43,6 +43,9 @@ final class StreamLog: SocketIOEventLog {
         state.entries.removeFirst(count)
     }
 
+    /// Whether everything behind an entry is still here that was noted.
+    func remembers(_ id: StreamID) -> Bool { state.withLockedValue { $0.forgotten <= id } }
+
     func missed(_ recovered: RecoveredSession) -> [[SocketIOValue]]? {
         guard let read = StreamID(recovered.offset) else { return nil }
         return state.withLockedValue { state in

@@ -17,6 +17,8 @@ final class ClientConnection: EngineIOHandler, @unchecked Sendable {
         var sockets: [SocketIOSocket] = []
         /// The namespaces that wait for somebody's decision.
         var joining: [String] = []
+        /// Who decides.
+        var deciding: [String: Task<Void, Never>] = [:]
         /// The namespaces that the client was in: what it sent before it knew is nothing wrong.
         var left: [String] = []
         var timeout: Timeout?
@@ -73,11 +75,13 @@ final class ClientConnection: EngineIOHandler, @unchecked Sendable {
     }
 
     func closed(_ session: EngineIOSession, _ closure: EngineIOClosure) {
-        let (sockets, timeout) = state.withLockedValue { state in
+        let (sockets, timeout, deciding) = state.withLockedValue { state in
+            defer { state.deciding = [:] }
             state.isClosed = true
-            return (state.sockets, state.timeout.take())
+            return (state.sockets, state.timeout.take(), state.deciding)
         }
         timeout?.cancel()
+        for task in deciding.values { task.cancel() }
         for socket in sockets { socket.leave(SocketIODisconnectReason(closure.reason)) }
     }
 
@@ -134,7 +138,12 @@ final class ClientConnection: EngineIOHandler, @unchecked Sendable {
             if let namespace = server.existingNamespace(name), namespace.admitsAnybody {
                 admit(namespace, auth, nil)
             } else {
-                Task(executorPreference: session.webSocket?.taskExecutor) { await self.decide(name, auth) }
+                let task = Task(executorPreference: session.webSocket?.taskExecutor) { await self.decide(name, auth) }
+                let isLate = state.withLockedValue { state in
+                    if state.joining.contains(name) { state.deciding[name] = task }
+                    return state.isClosed
+                }
+                if isLate { task.cancel() }
             }
         }
     }
@@ -149,7 +158,7 @@ final class ClientConnection: EngineIOHandler, @unchecked Sendable {
             do {
                 try await namespace.judge(socket)
             } catch {
-                if !(error is SocketIOError) {
+                if !(error is SocketIOError || error is CancellationError && Task.isCancelled) {
                     configuration.logger.error("a middleware threw: \(error)", metadata: ["namespace": "\(name)"])
                 }
                 return refuse(name, .shown(of: error))
@@ -166,6 +175,7 @@ final class ClientConnection: EngineIOHandler, @unchecked Sendable {
         let name = socket.namespace.name
         let (isOpen, timeout) = state.withLockedValue { state in
             state.joining.removeAll { $0 == name }
+            state.deciding[name] = nil
             guard !state.isClosed else { return (false, nil as Timeout?) }
             state.sockets.append(socket)
             state.left.removeAll { $0 == name }
@@ -174,7 +184,7 @@ final class ClientConnection: EngineIOHandler, @unchecked Sendable {
         timeout?.cancel()
         guard isOpen else {
             // It has gone again, and may come back once more.
-            if let recovered { socket.namespace.adapter.persist(recovered.session) }
+            if let recovered { socket.namespace.adapter.giveBack(recovered.session) }
             return
         }
         socket.namespace.add(socket, recovered)
@@ -183,6 +193,7 @@ final class ClientConnection: EngineIOHandler, @unchecked Sendable {
     private func refuse(_ name: String, _ error: SocketIOError) {
         let isClosed = state.withLockedValue { state in
             state.joining.removeAll { $0 == name }
+            state.deciding[name] = nil
             return state.isClosed
         }
         guard !isClosed else { return }

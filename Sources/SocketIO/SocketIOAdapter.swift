@@ -109,6 +109,8 @@ public protocol SocketIOAdapter: AnyObject, Sendable {
     func persist(_ session: SocketIOSession)
     /// Finds a session, which is not found again; nil if it is not known, or too old, or what its client missed is not known any more.
     func restore(privateID: String, offset: String) async -> RecoveredSession?
+    /// Takes a session back that was found, and whose client has gone again before it was let in.
+    func giveBack(_ session: SocketIOSession)
     /// Lets a socket that has come back into the namespace and its rooms.
     ///
     /// To a broadcast on this node, this happens in one moment: what was said before is missed, what is said later goes to the socket.
@@ -123,6 +125,8 @@ public protocol SocketIOAdapter: AnyObject, Sendable {
 extension SocketIOAdapter {
     /// Does something at once.
     public func afterwards(_ body: @escaping @Sendable () -> Void) { body() }
+    /// Keeps it again.
+    public func giveBack(_ session: SocketIOSession) { persist(session) }
 }
 
 /// What is kept of a client that may come back.

@@ -135,7 +135,7 @@ public final class SocketIONamespace: Sendable {
 
     private func notReadmitted(_ socket: SocketIOSocket, _ recovered: RecoveredSession) {
         // It has gone again, and may come back once more.
-        guard socket.isIn else { return adapter.persist(recovered.session) }
+        guard socket.isIn else { return adapter.giveBack(recovered.session) }
         server.configuration.logger.info(
             "what a client missed was dropped while it was let in (limit SocketIORecovery.maxBytes): it has to begin anew",
             metadata: ["socket": "\(socket.id)", "namespace": "\(name)"])
