@@ -1,7 +1,8 @@
-"""A rival: python-socketio on uvicorn. Usage: python_socketio.py PORT
+"""A rival: python-socketio on uvicorn. Usage: python_socketio.py PORT [redis://HOST:PORT]
 
 Its main namespace answers as that of `duplex serve` does: `echo` is acknowledged with its arguments and sent back, `join` and `leave` a
-room are acknowledged, `say` goes to everyone in the room.
+room are acknowledged, `say` goes to everyone in the room. With a Redis, it is
+a node among those that share it.
 """
 
 import sys
@@ -9,7 +10,8 @@ import sys
 import socketio
 import uvicorn
 
-server = socketio.AsyncServer(async_mode="asgi", logger=False, engineio_logger=False)
+manager = socketio.AsyncRedisManager(sys.argv[2]) if len(sys.argv) > 2 else None
+server = socketio.AsyncServer(async_mode="asgi", client_manager=manager, logger=False, engineio_logger=False)
 
 
 @server.event
