@@ -15,6 +15,7 @@ public final class RedisClient: Sendable {
     private let subscriptions: RedisConnection
     private let reads: RedisConnection
     private let receivers: RedisReceivers
+    private let losses: NIOLockedValueBox<[@Sendable () -> Void]>
     private let isOpen = NIOLockedValueBox(false)
     private let isReading = NIOLockedValueBox(false)
     package let maxWait: Duration
@@ -22,11 +23,15 @@ public final class RedisClient: Sendable {
     /// Makes a client; it does not connect yet.
     public init(_ configuration: RedisConfiguration) {
         let (monitor, receivers, logger) = (RedisMonitor(configuration), RedisReceivers(), configuration.logger)
-        (self.monitor, self.receivers, self.logger) = (monitor, receivers, logger)
+        let losses = NIOLockedValueBox<[@Sendable () -> Void]>([])
+        (self.monitor, self.receivers, self.logger, self.losses) = (monitor, receivers, logger, losses)
         maxWait = configuration.replyTimeout / 2
         let eventLoop = configuration.eventLoopGroup.next()
         func connection(_ role: RedisMachine.Role) -> RedisConnection {
-            RedisConnection(role, configuration, on: eventLoop) { Self.take($0, role, monitor, receivers, logger) }
+            RedisConnection(role, configuration, on: eventLoop) { event in
+                Self.take(event, role, monitor, receivers, logger)
+                if role == .commands, case .lost = event { for body in losses.withLockedValue({ $0 }) { body() } }
+            }
         }
         commands = connection(.commands)
         subscriptions = connection(.subscriptions)
@@ -136,6 +141,8 @@ extension RedisClient: RedisCommandLink {
         }
         reads.perform(.request(RedisCommand(command), answered))
     }
+
+    package func onLost(_ body: @escaping @Sendable () -> Void) { losses.withLockedValue { $0.append(body) } }
 
     package func count(published: Int, received: Int, dropped: Int) {
         if published > 0 { monitor.published(published) }

@@ -57,6 +57,8 @@ package protocol RedisCommandLink: RedisLink {
     func read(_ command: [String], _ answered: @escaping @Sendable (Result<RESPValue, RedisError>) -> Void)
     /// How long such a command may wait: less than what would count as a lost connection.
     var maxWait: Duration { get }
+    /// Has something told, on a thread that must not be blocked, each time that the connection which commands go by is lost; also of those that nobody waits on.
+    func onLost(_ body: @escaping @Sendable () -> Void)
     /// Counts messages that went another way than over channels, for `RedisStatus` and the metrics.
     func count(published: Int, received: Int, dropped: Int)
 }

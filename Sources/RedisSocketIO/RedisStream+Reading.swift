@@ -8,10 +8,10 @@ import SocketIO
 
 extension RedisStream {
     func read() {
-        let (position, mayHaveLost) = state.withLockedValue { ($0.position ?? .zero, $0.mayHaveLost) }
+        let (position, mayHaveLost, count) = state.withLockedValue { ($0.position ?? .zero, $0.mayHaveLost, $0.readCount) }
         if mayHaveLost { return checkForLoss(position) }
         let wait = "\(max(1, link.maxWait.components.seconds * 1000 + link.maxWait.components.attoseconds / 1_000_000_000_000_000))"
-        let command = ["XREAD", "COUNT", "\(settings.readCount)", "BLOCK", wait, "STREAMS", settings.streamName, position.description]
+        let command = ["XREAD", "COUNT", "\(count)", "BLOCK", wait, "STREAMS", settings.streamName, position.description]
         link.read(command) { [weak self] answer in self?.took(answer) }
     }
 
@@ -21,14 +21,26 @@ extension RedisStream {
             link.count(published: 0, received: entries.count, dropped: 0)
             for entry in entries { take(entry) }
             continueWriting()
-            read()
+            readOn(entries.count)
         } catch {
             readLater(error)
         }
     }
 
+    private func readOn(_ count: Int) {
+        let (isBehind, position) = state.withLockedValue { state in
+            let isBehind = count >= state.readCount
+            if isBehind { state.readCount = min(max(1, settings.readCount), state.readCount * 2) }
+            return (isBehind, state.position ?? .zero)
+        }
+        // What is written faster than it is read may be cut off before.
+        if isBehind { checkBeginning(position) } else { read() }
+    }
+
     private func readLater(_ error: RedisError) {
         if error.reason == .closed { return end() }
+        // Perhaps they are too many bytes together (limit maxMessageBytes).
+        state.withLockedValue { $0.readCount = max(1, $0.readCount / 2) }
         if error.reason == .refused || error.reason == .unexpected, let others = faults.admit() {
             settings.logger.error(
                 "other nodes are not heard: \(error)", metadata: ["stream": "\(settings.streamName)", "othersSinceLastLine": "\(others)"])
@@ -48,14 +60,18 @@ extension RedisStream {
                     Self.beginAnew(at: last, &state)
                 }
             }
-            stream.ask("-", "+", command: "XRANGE") { stream, first in
-                if position > .zero, first > position {
-                    stream.say("its beginning is gone (limit maxLength)", read: position, found: first)
-                    stream.state.withLockedValue { Self.beginAnew(at: first, &$0) }
-                }
-                stream.state.withLockedValue { $0.mayHaveLost = false }
-                stream.read()
+            stream.checkBeginning(position)
+        }
+    }
+
+    private func checkBeginning(_ position: StreamID) {
+        ask("-", "+", command: "XRANGE") { stream, first in
+            if position > .zero, first > position {
+                stream.say("its beginning is gone (limit maxLength)", read: position, found: first)
+                stream.state.withLockedValue { Self.beginAnew(at: first, &$0) }
             }
+            stream.state.withLockedValue { $0.mayHaveLost = false }
+            stream.read()
         }
     }
 
@@ -79,8 +95,11 @@ extension RedisStream {
 
     private func take(_ entry: StreamEntry) {
         if let node = entry.node, let namespace = entry.namespace {
-            let (isOwn, receiver) = state.withLockedValue { ($0.nodes.contains(node), $0.receivers[namespace]?.receiver) }
-            if isOwn { takeOwn(entry) } else if let receiver { hand(entry, to: receiver) }
+            if state.withLockedValue({ $0.nodes.contains(node) }) {
+                takeOwn(entry)
+            } else {
+                for receiver in receivers(of: namespace) { hand(entry, to: receiver) }
+            }
         }
         let reached = state.withLockedValue { state in
             state.position = entry.id
@@ -93,14 +112,16 @@ extension RedisStream {
     }
 
     private func takeOwn(_ entry: StreamEntry) {
-        // The first, but for what Redis has refused and not yet said so.
-        let item = state.withLockedValue { state -> Outgoing? in
-            guard let index = state.outgoing.firstIndex(where: { $0.fields == entry.fields }) else { return nil }
-            let item = state.outgoing.remove(at: index)
-            state.outgoingBytes -= item.size
-            return item
+        let settled = state.withLockedValue { state -> [(Outgoing, StreamID)] in
+            var settled: [(Outgoing, StreamID)] = []
+            // Those before it were gone from the stream before this node came to them, or Redis has refused them and not said so yet.
+            while let id = state.outgoing.first?.id, id < entry.id { settled.append((Self.remove(at: 0, &state), id)) }
+            let index = state.outgoing.prefix(state.sent).firstIndex { $0.id.map { $0 == entry.id } ?? ($0.fields == entry.fields) }
+            if let index { settled.append((Self.remove(at: index, &state), entry.id)) }
+            sendMore(&state)
+            return settled
         }
-        if let item { placed(item, entry.id) }
+        for (item, id) in settled { placed(item, id) }
     }
 
     private func hand(_ entry: StreamEntry, to receiver: any StreamReceiver) {

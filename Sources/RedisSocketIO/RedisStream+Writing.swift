@@ -20,12 +20,11 @@ extension RedisStream {
             guard isUp || settings.keeps, state.outgoingBytes + size <= settings.maxOutgoingBytes else {
                 return false
             }
-            let item = Outgoing(number: state.next, namespace: message.namespace, fields: fields, local: local, size: size)
+            state.outgoing.append(
+                Outgoing(number: state.next, node: message.node, namespace: message.namespace, fields: fields, local: local, size: size))
             state.next += 1
-            state.outgoing.append(item)
             state.outgoingBytes += size
-            // Under the lock: what is written has the order of what is awaited.
-            if isUp { send(item) }
+            sendMore(&state)
             return true
         }
         if !isTaken { link.count(published: 0, received: 0, dropped: 1) }
@@ -37,23 +36,63 @@ extension RedisStream {
         return isTaken
     }
 
-    func send(_ item: Outgoing) {
+    /// Sends what may be sent, under the lock: what is written has the order of what is awaited. A stream must not be cut off (`MAXLEN`) before this node
+    /// has read what it has written, and the other nodes before they have: so half of it is the most that is sent and not read yet.
+    func sendMore(_ state: inout State) {
+        guard case .up = state.link else { return }
+        while state.sent < min(state.outgoing.count, max(1, settings.maxLength / 2)) {
+            send(state.outgoing[state.sent])
+            state.sent += 1
+        }
+    }
+
+    private func send(_ item: Outgoing) {
         let start = ["XADD", settings.streamName, "MAXLEN", "~", "\(settings.maxLength)", "*"].map { ByteBuffer(string: $0) }
         link.request(start + item.fields) { [weak self] answer in
             switch answer {
-            case .success: self?.link.count(published: 1, received: 0, dropped: 0)
+            case .success(let answer): self?.written(item, answer.text.flatMap { StreamID($0) })
             case .failure(let error) where error.reason == .refused: self?.refused(item, error)
             case .failure: self?.lost()
             }
         }
     }
 
+    /// Where an item stands, by its number.
+    private static func index(of number: UInt64, _ state: State) -> Int? {
+        var (low, high) = (0, state.outgoing.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if state.outgoing[middle].number < number { low = middle + 1 } else { high = middle }
+        }
+        return low < state.outgoing.count && state.outgoing[low].number == number ? low : nil
+    }
+
+    static func remove(at index: Int, _ state: inout State) -> Outgoing {
+        let item = state.outgoing.remove(at: index)
+        state.outgoingBytes -= item.size
+        if index < state.sent { state.sent -= 1 }
+        return item
+    }
+
+    private func written(_ item: Outgoing, _ id: StreamID?) {
+        link.count(published: 1, received: 0, dropped: 0)
+        let missed = state.withLockedValue { state -> Outgoing? in
+            guard let index = Self.index(of: item.number, state) else { return nil }
+            state.outgoing[index].id = id
+            // What is behind it is read already: it was gone from the stream before this node came to it.
+            guard let id, let position = state.position, position >= id else { return nil }
+            defer { sendMore(&state) }
+            return Self.remove(at: index, &state)
+        }
+        if let missed { placed(missed, id) }
+    }
+
     /// Redis does not write it: its memory is full, or the key is something else.
     private func refused(_ item: Outgoing, _ error: RedisError) {
         let out = state.withLockedValue { state -> Outgoing? in
-            guard let index = state.outgoing.firstIndex(where: { $0.number == item.number }) else { return nil }
-            state.outgoingBytes -= item.size
-            return state.outgoing.remove(at: index)
+            guard let index = Self.index(of: item.number, state) else { return nil }
+            defer { sendMore(&state) }
+            return Self.remove(at: index, &state)
         }
         link.count(published: 0, received: 0, dropped: 1)
         if let others = faults.admit() {
@@ -65,11 +104,14 @@ extension RedisStream {
     }
 
     func placed(_ item: Outgoing, _ id: StreamID?) {
-        if let local = item.local { receiver(of: item.namespace)?.placed(local, id) }
+        if let local = item.local {
+            let receiver = state.withLockedValue { $0.receivers[item.namespace]?.first { $0.node == item.node }?.receiver }
+            receiver?.placed(local, id)
+        }
         for follower in item.followers { follower.body() }
     }
 
-    private func lost() {
+    func lost() {
         let isNew = state.withLockedValue { state in
             guard case .up = state.link else { return false }
             state.link = .down
@@ -157,22 +199,31 @@ extension RedisStream {
 
     /// What is behind an entry is read, and what was before it may not have been.
     static func beginAnew(at id: StreamID, _ state: inout State) {
-        for namespace in state.receivers.keys { state.receivers[namespace]?.since = id }
+        state.receivers = state.receivers.mapValues { $0.map { Receiver(node: $0.node, receiver: $0.receiver, since: id) } }
     }
 
     /// Writes what was not written before, once it is known.
     func continueWriting() {
-        state.withLockedValue { state in
-            guard case .reading(let end) = state.link, let position = state.position, position >= end else { return }
+        let settled = state.withLockedValue { state -> [Outgoing] in
+            guard case .reading(let end) = state.link, let position = state.position, position >= end else { return [] }
             state.link = .up
-            for item in state.outgoing { send(item) }
+            // Those were written, and were gone before this node came to them.
+            let isWritten = { (item: Outgoing) in item.id.map { $0 <= end } == true }
+            let settled = state.outgoing.filter(isWritten)
+            state.outgoing.removeAll(where: isWritten)
+            state.outgoingBytes -= settled.reduce(0) { $0 + $1.size }
+            state.sent = 0
+            for index in state.outgoing.indices { state.outgoing[index].id = nil }
+            sendMore(&state)
+            return Array(settled)
         }
+        for item in settled { placed(item, item.id) }
     }
 
     /// The client is closed: nothing will be written or read any more.
     func end() {
         let (waiters, left) = state.withLockedValue { state in
-            defer { (state.waiters, state.outgoing, state.outgoingBytes) = ([], [], 0) }
+            defer { (state.waiters, state.outgoing, state.outgoingBytes, state.sent) = ([], [], 0, 0) }
             return (state.waiters, state.outgoing)
         }
         link.count(published: 0, received: 0, dropped: left.count)

@@ -33,10 +33,13 @@ enum StreamAction: Sendable {
 final class RedisStream: Sendable {
     struct Outgoing: Sendable {
         let number: UInt64
+        let node: String
         let namespace: String
         let fields: [ByteBuffer]
         let local: StreamAction?
         let size: Int
+        /// Its place, once Redis has said it.
+        var id: StreamID?
         /// What is done behind it.
         var followers: [Follower] = []
     }
@@ -56,6 +59,7 @@ final class RedisStream: Sendable {
     }
 
     struct Receiver: Sendable {
+        let node: String
         weak var receiver: (any StreamReceiver)?
         /// It has got all entries behind this one; nil before the stream's end was known.
         var since: StreamID?
@@ -70,10 +74,14 @@ final class RedisStream: Sendable {
     struct State {
         var link = Link.down
         var isStarted = false
-        var receivers: [String: Receiver] = [:]
+        /// By namespaces; one each, but while two are made at a time.
+        var receivers: [String: [Receiver]] = [:]
         /// The names of this node, one for each namespace.
         var nodes: Set<String> = []
+        /// In the order of their numbers.
         var outgoing: Deque<Outgoing> = []
+        /// How many of them, from the first on, are sent.
+        var sent = 0
         var outgoingBytes = 0
         var generation = 0
         var isSweeping = false
@@ -81,6 +89,8 @@ final class RedisStream: Sendable {
         /// The last entry that was read; nil before the stream's end was known.
         var position: StreamID?
         var isReading = false
+        /// How many entries are asked for at a time: fewer where they are large.
+        var readCount: Int
         /// Whether the stream may have lost what was not read yet.
         var mayHaveLost = false
         var waiters: [Waiter] = []
@@ -92,13 +102,14 @@ final class RedisStream: Sendable {
 
     let link: any RedisCommandLink
     let settings: SocketIORedisStreamsConfiguration
-    let state = NIOLockedValueBox(State())
+    let state: NIOLockedValueBox<State>
     let faults = LogLimiter()
     static let retryDelay = Duration.milliseconds(100)
 
     init(_ link: any RedisCommandLink, _ settings: SocketIORedisStreamsConfiguration) {
         self.link = link
         self.settings = settings
+        state = NIOLockedValueBox(State(readCount: max(1, settings.readCount)))
     }
 
     // MARK: Receivers
@@ -106,23 +117,27 @@ final class RedisStream: Sendable {
     /// Has somebody take a namespace's entries, whose own ones are those of `node`. It is not retained.
     func register(_ receiver: any StreamReceiver, for namespace: String, node: String) {
         let isFirst = state.withLockedValue { state in
-            state.receivers[namespace] = Receiver(receiver: receiver, since: state.position)
+            state.receivers[namespace, default: []].append(Receiver(node: node, receiver: receiver, since: state.position))
             state.nodes.insert(node)
             defer { state.isStarted = true }
             return !state.isStarted
         }
-        if isFirst { resynchronise() }
+        guard isFirst else { return }
+        // Also one that nothing is being said on: what was on its way may come late all the same.
+        link.onLost { [weak self] in self?.lost() }
+        resynchronise()
     }
 
     func unregister(_ namespace: String, node: String) {
         state.withLockedValue { state in
-            state.receivers[namespace] = nil
+            state.receivers[namespace]?.removeAll { $0.node == node }
+            if state.receivers[namespace]?.isEmpty == true { state.receivers[namespace] = nil }
             state.nodes.remove(node)
         }
     }
 
-    func receiver(of namespace: String) -> (any StreamReceiver)? {
-        state.withLockedValue { $0.receivers[namespace]?.receiver }
+    func receivers(of namespace: String) -> [any StreamReceiver] {
+        state.withLockedValue { $0.receivers[namespace]?.compactMap(\.receiver) ?? [] }
     }
 
     /// Whether what is added is written at once.
@@ -131,8 +146,8 @@ final class RedisStream: Sendable {
     // MARK: Looking back
 
     /// Whether a namespace has got all entries behind one, as far as they are read.
-    func hasGotAll(behind id: StreamID, _ namespace: String) -> Bool {
-        state.withLockedValue { $0.receivers[namespace]?.since.map { $0 <= id } == true }
+    func hasGotAll(behind id: StreamID, _ namespace: String, node: String) -> Bool {
+        state.withLockedValue { $0.receivers[namespace]?.first { $0.node == node }?.since.map { $0 <= id } == true }
     }
 
     /// The entries after one, up to the stream's end, or so many of them.

@@ -33,7 +33,7 @@ public final class SocketIORedisStreamsAdapter: SocketIOAdapter {
     private let log: StreamLog?
     private let refresh = NIOLockedValueBox<(any RedisTimer)?>(nil)
     /// How many entries are read at a time for somebody who comes back.
-    private static let pageSize = 1000
+    private static let pageSize = 100
     private static let retryDelay = Duration.milliseconds(100)
 
     /// What makes the adapters of a server's namespaces; for `SocketIOConfiguration.adapter`.
@@ -56,7 +56,9 @@ public final class SocketIORedisStreamsAdapter: SocketIOAdapter {
         recovery = namespace.server.configuration.recovery
         log = recovery.map { StreamLog(maxBytes: $0.maxBytes) }
         local = SocketIOInMemoryAdapter(namespace, log: log)
-        sessions = recovery.map { StreamSessions(link, prefix: settings.sessionKeyPrefix, lifetime: $0.maxDisconnectionDuration) }
+        sessions = recovery.map {
+            StreamSessions(link, prefix: settings.sessionKeyPrefix, lifetime: $0.maxDisconnectionDuration, settings.logger)
+        }
         support = ClusterSupport(
             name, link, local: local, requestTimeout: settings.requestTimeout, maxServerSideEvents: settings.maxServerSideEvents,
             settings.logger)
@@ -192,24 +194,23 @@ public final class SocketIORedisStreamsAdapter: SocketIOAdapter {
     /// Keeps a session, for any node.
     public func persist(_ session: SocketIOSession) { sessions?.keep(session) }
 
-    /// Finds a session, whatever node the client was on. While Redis can not be reached, it is waited for, up to `requestTimeout`.
+    /// Finds a session, whatever node the client was on. While Redis can not be reached, it is waited for, until the task is cancelled: a server cancels it
+    /// when the client has gone, or after its `connectTimeout`, and the client tries again.
     public func restore(privateID: String, offset: String) async -> RecoveredSession? {
         guard let sessions, let start = StreamID(offset) else { return nil }
-        var tries = Int(settings.requestTimeout / Self.retryDelay)
         // Whoever has gone meanwhile is let go.
         while !Task.isCancelled {
             do throws(RedisError) {
                 guard let session = try await sessions.find(privateID) else { return beginsAnew("its session is not kept any more", start) }
                 // Most come back soon, and to a node that has heard everything since.
-                if stream.hasGotAll(behind: start, name), log?.remembers(start) == true, await stream.reached(start) {
+                if stream.hasGotAll(behind: start, name, node: exchange.node), log?.remembers(start) == true, await isReached(start) {
                     return RecoveredSession(session, offset: start.description)
                 }
                 // What was trimmed away may be what it missed.
                 guard try await stream.contains(start) else { return beginsAnew("the stream does not go back so far any more", start) }
                 return try await missed(by: session, since: start)
             } catch {
-                tries -= 1
-                guard error.reason == .refused || error.reason == .closed || tries < 0 else {
+                guard error.reason == .refused || error.reason == .closed else {
                     await pause()
                     continue
                 }
@@ -227,6 +228,12 @@ public final class SocketIORedisStreamsAdapter: SocketIOAdapter {
         return nil
     }
 
+    /// Waits until this node has read so far; false if nobody waits any more.
+    private func isReached(_ id: StreamID) async -> Bool {
+        while !Task.isCancelled { if await stream.reached(id) { return true } }
+        return false
+    }
+
     private func pause() async {
         await withCheckedContinuation { continuation in _ = link.call(after: Self.retryDelay) { continuation.resume() } }
     }
@@ -242,13 +249,13 @@ public final class SocketIORedisStreamsAdapter: SocketIOAdapter {
                 bytes += event.roughSize
             }
             end = last.id
-            guard bytes <= recovery?.maxBytes ?? 0 else { return beginsAnew("it has missed too much (limit SocketIORecovery.maxBytes)", start) }
+            guard bytes <= recovery?.maxBytes ?? 0 else {
+                return beginsAnew("it has missed too much (limit SocketIORecovery.maxBytes)", start)
+            }
             if entries.count < Self.pageSize { break }
         }
         // What this node has still to read must not come again.
-        guard !Task.isCancelled, await stream.reached(end) else {
-            return beginsAnew("this node was not so far in time (limit requestTimeout)", start)
-        }
+        guard await isReached(end) else { return nil }
         return RecoveredSession(session, offset: end.description, missed: missed)
     }
 

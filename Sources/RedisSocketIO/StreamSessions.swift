@@ -4,6 +4,7 @@
 // That one keeps a session when the client is gone. Here it is kept from the beginning, and again when the client joins or leaves a room: the node may
 // be what is gone.
 
+import Logging
 import NIOConcurrencyHelpers
 import NIOCore
 import RedisPubSub
@@ -14,8 +15,10 @@ final class StreamSessions: Sendable {
     private enum Write: Sendable {
         case live(SocketIOSocket)
         case away(SocketIOSession)
+        /// As `away`, where all of it is written: only kept for longer, as the client may be on another node by now, and more in it.
+        case touch(SocketIOSession)
         /// `away` follows at once if the client may come back. So it waits for a round: nobody must find nothing meanwhile.
-        case gone(hasWaited: Bool)
+        case gone(hasWaited: Bool, wasWritten: Bool)
     }
 
     private struct Numbered: Sendable {
@@ -35,16 +38,20 @@ final class StreamSessions: Sendable {
     private let link: any RedisCommandLink
     private let prefix: String
     private let lifetime: Duration
+    private let logger: Logger
+    private let faults = LogLimiter()
     private let state = NIOLockedValueBox(State())
     /// What happens in so short a time to a client is written once.
     private static let delay = Duration.milliseconds(10)
-    private static let retryDelay = Duration.milliseconds(100)
+    /// While Redis is away, each time costs the encoding of all.
+    private static let retryDelay = Duration.seconds(1)
     /// More than one node has clients: what Redis is not told then is found out when somebody comes back, and begins anew.
     private static let maxWrites = 100_000
 
     /// - Parameter lifetime: how long a client may be away.
-    init(_ link: any RedisCommandLink, prefix: String, lifetime: Duration) {
+    init(_ link: any RedisCommandLink, prefix: String, lifetime: Duration, _ logger: Logger) {
         self.link = link
+        self.logger = logger
         self.prefix = prefix
         self.lifetime = lifetime
     }
@@ -52,18 +59,22 @@ final class StreamSessions: Sendable {
     // MARK: Keeping
 
     /// Keeps what a client is now.
-    func keep(_ socket: SocketIOSocket) { if socket.isConnected, let id = socket.privateID { write(.live(socket), id) } }
+    func keep(_ socket: SocketIOSocket) { if socket.isConnected, let id = socket.privateID { write(id) { _ in .live(socket) } } }
     /// Keeps what a client was that is gone.
-    func keep(_ session: SocketIOSession) { write(.away(session), session.privateID) }
+    func keep(_ session: SocketIOSession) {
+        write(session.privateID) { before in
+            if case .gone(_, wasWritten: true) = before { .touch(session) } else { .away(session) }
+        }
+    }
     /// Keeps nothing of a client that has left.
     func forget(_ socket: SocketIOSocket) { if let id = socket.privateID { forget(id) } }
-    func forget(_ privateID: String) { write(.gone(hasWaited: false), privateID) }
+    func forget(_ privateID: String) { write(privateID) { .gone(hasWaited: false, wasWritten: $0 == nil) } }
 
-    private func write(_ write: Write, _ id: String) {
+    private func write(_ id: String, _ write: (_ before: Write?) -> Write) {
         let schedules = state.withLockedValue { state in
             guard !state.isClosed, state.writes.count < Self.maxWrites || state.writes[id] != nil else { return false }
             state.last += 1
-            state.writes[id] = Numbered(number: state.last, write: write)
+            state.writes[id] = Numbered(number: state.last, write: write(state.writes[id]?.write))
             defer { state.isScheduled = true }
             return !state.isScheduled
         }
@@ -77,43 +88,77 @@ final class StreamSessions: Sendable {
             var due: [String: Numbered] = [:]
             swap(&due, &state.writes)
             for (id, var item) in due {
-                guard case .gone(false) = item.write else { continue }
+                guard case .gone(hasWaited: false, let wasWritten) = item.write else { continue }
                 due[id] = nil
-                item.write = .gone(hasWaited: true)
+                item.write = .gone(hasWaited: true, wasWritten: wasWritten)
                 state.writes[id] = item
             }
             state.isScheduled = !state.writes.isEmpty
             return (due, state.isScheduled)
         }
-        for (id, item) in writes {
-            guard let command = command(item.write, id) else { continue }
-            link.request(command) { [weak self] answer in
-                if case .failure(let error) = answer, error.reason != .closed, error.reason != .refused { self?.failed(item, id) }
-            }
-        }
+        for (id, item) in writes { send(item, id) }
         if again { flush(after: Self.delay) }
     }
 
-    private func command(_ write: Write, _ id: String) -> [ByteBuffer]? {
-        let session: SocketIOSession
-        switch write {
-        // Of one that has left by now, the next round tells what becomes of it.
+    private func send(_ item: Numbered, _ id: String) {
+        var item = item
+        switch item.write {
         case .live(let socket):
-            guard socket.isConnected, let live = socket.session else { return nil }
-            session = live
-        case .away(let kept): session = kept
-        case .gone: return ["DEL", prefix + id].map { ByteBuffer(string: $0) }
+            // Of one that has left by now, the next round tells what becomes of it.
+            guard socket.isConnected, let session = socket.session else { return }
+            item.write = .away(session)
+            request(set(session, id), item, id)
+        case .away(let session): request(set(session, id), item, id)
+        case .touch(let session): touch(session, item, id)
+        case .gone: request(["DEL", prefix + id].map { ByteBuffer(string: $0) }, item, id)
         }
-        let milliseconds = lifetime.components.seconds * 1000 + lifetime.components.attoseconds / 1_000_000_000_000_000
-        return [ByteBuffer(string: "SET"), ByteBuffer(string: prefix + id), session.encoded, ByteBuffer(string: "PX")]
-            + [ByteBuffer(string: "\(max(1, milliseconds))")]
+    }
+
+    private func request(_ command: [ByteBuffer], _ item: Numbered, _ id: String) {
+        link.request(command) { [weak self] answer in
+            guard case .failure(let error) = answer, error.reason != .closed else { return }
+            if error.reason == .refused { self?.refused(error) } else { self?.failed(item, id) }
+        }
+    }
+
+    /// Keeps for longer what is kept; all of it, if nothing is, as Redis has lost it.
+    private func touch(_ session: SocketIOSession, _ item: Numbered, _ id: String) {
+        let command = [ByteBuffer(string: "PEXPIRE"), ByteBuffer(string: prefix + id), ByteBuffer(string: "\(milliseconds)")]
+        link.request(command) { [weak self] answer in
+            guard let self else { return }
+            switch answer {
+            case .success(.integer(0)): request(set(session, id) + [ByteBuffer(string: "NX")], item, id)
+            case .failure(let error) where error.reason == .refused: refused(error)
+            case .failure(let error) where error.reason != .closed: failed(item, id)
+            default: break
+            }
+        }
+    }
+
+    private func refused(_ error: RedisError) {
+        guard let others = faults.admit() else { return }
+        logger.error("a client that comes back will begin anew: \(error)", metadata: ["othersSinceLastLine": "\(others)"])
+    }
+
+    private var milliseconds: Int64 {
+        max(1, lifetime.components.seconds * 1000 + lifetime.components.attoseconds / 1_000_000_000_000_000)
+    }
+
+    private func set(_ session: SocketIOSession, _ id: String) -> [ByteBuffer] {
+        [ByteBuffer(string: "SET"), ByteBuffer(string: prefix + id), session.encoded, ByteBuffer(string: "PX")]
+            + [ByteBuffer(string: "\(milliseconds)")]
     }
 
     /// Tries again, unless something later is to be written: of several that fail, the last one counts.
     private func failed(_ item: Numbered, _ id: String) {
         let schedules = state.withLockedValue { state in
-            let place = state.writes[id]
-            guard !state.isClosed, place.map({ $0.number < item.number }) ?? (state.writes.count < Self.maxWrites) else { return false }
+            guard !state.isClosed else { return false }
+            if let place = state.writes[id], place.number > item.number {
+                // What was thought to be written is not.
+                if case .touch(let session) = place.write { state.writes[id]?.write = .away(session) }
+                return false
+            }
+            guard state.writes[id] != nil || state.writes.count < Self.maxWrites else { return false }
             state.writes[id] = item
             defer { state.isScheduled = true }
             return !state.isScheduled

@@ -70,7 +70,8 @@ package struct SocketIOClusterMembers {
 
     package func count(_ name: String) throws(SocketIOParseError) -> Int {
         let count = try int(name)
-        guard count >= 0 else { throw Self.error("\(name) of \(place) is \(count)") }
+        // Sums of such numbers must not overflow, however many somebody makes up.
+        guard (0...Int(Int32.max)).contains(count) else { throw Self.error("\(name) of \(place) is \(count)") }
         return count
     }
 

@@ -69,6 +69,8 @@ public final class SocketIOServer: SocketIOTarget, Sendable {
             state.namespaces[name] = namespace
             return (namespace, namespace === made ? state.onNewNamespace : nil)
         }
+        // Somebody else was faster.
+        if namespace !== made { made.close() }
         tell?(namespace)
         return namespace
     }

@@ -136,6 +136,85 @@ private struct Lines: LogHandler {
         #expect(redis.requests.map { $0[1] } == ["INFO", "socket.io"])
     }
 
+    @Test func aConnectionThatIsLostWhileNothingIsSaidIsEndedAsWell() throws {
+        let stream = try makeStreamThatIsUp()
+        redis.lose()
+        #expect(!stream.isUp)
+        #expect(redis.requests.first == ["CLIENT", "KILL", "ID", "7", "ADDR", "127.0.0.1:5000"])
+    }
+
+    @Test func noMoreIsUnreadThanTheStreamKeeps() throws {
+        let stream = try makeStreamThatIsUp { $0.maxLength = 4 }
+        for event in ["a", "b", "c"] { #expect(add(event, to: stream)) }
+        #expect(written == ["a", "b"])
+        try read(entry("6-0", "a"))
+        #expect(written == ["a", "b", "c"])
+    }
+
+    @Test func whatWasCutOffUnreadIsNotWrittenAgain() throws {
+        let stream = try makeStreamThatIsUp()
+        for event in ["a", "b", "c"] { #expect(add(event, to: stream)) }
+        for id in ["6-0", "7-0"] { try redis.answer("XADD", .success(.bulk(ByteBuffer(string: id)))) }
+        // The first was gone before this node came to it.
+        try read(entry("7-0", "b"))
+        #expect(receiver.told == ["own a 6-0", "own b 7-0"])
+        // So was the third, whose answer comes late.
+        try read(entry("9-0", "x", node: "other"))
+        try redis.answer("XADD", .success(.bulk(ByteBuffer(string: "8-0"))))
+        #expect(receiver.told == ["own a 6-0", "own b 7-0", "other x 9-0", "own c 8-0"])
+        try redis.answerRead(.failure(Self.lost))
+        redis.lose()
+        for name in ["CLIENT", "CLIENT"] { try redis.answer(name, .failure(.notConnected)) }
+        try redis.answer("XREVRANGE", .success(.array([entry("9-0", "x", node: "other")])))
+        #expect(stream.isUp && written == [])
+    }
+
+    @Test func whatIsKnownToBeWrittenIsNotWrittenAgain() throws {
+        let stream = try makeStreamThatIsUp()
+        #expect(add("a", to: stream) && add("b", to: stream))
+        try redis.answer("XADD", .success(.bulk(ByteBuffer(string: "6-0"))))
+        try redis.answer("XADD", .failure(Self.lost))
+        for name in ["CLIENT", "CLIENT"] { try redis.answer(name, .failure(.notConnected)) }
+        // It was cut off from the stream, of which this node has read nothing meanwhile.
+        try redis.answer("XREVRANGE", .success(.array([entry("9-0", "x", node: "other")])))
+        try read(entry("9-0", "x", node: "other"))
+        #expect(written == ["b"])
+        #expect(receiver.told == ["other x 9-0", "own a 6-0"])
+    }
+
+    @Test func readsLessAtATimeAfterEachFailure() throws {
+        let stream = try makeStreamThatIsUp { $0.readCount = 4 }
+        #expect(redis.reads[0][2] == "4")
+        for expected in ["2", "1", "1"] {
+            try redis.answerRead(.failure(Self.lost))
+            redis.passTime()
+            try redis.answerRead(.success(.array([entry("5-0", "x", node: "other")])))
+            try redis.answerRead(.success(.array([entry("5-0", "x", node: "other")])))
+            #expect(redis.reads[0][2] == expected)
+        }
+        // One that was full: there may be more, and what it was may be gone.
+        try read(entry("6-0", "x", node: "other"))
+        #expect(redis.reads[0][0] == "XRANGE")
+        try redis.answerRead(.success(.array([entry("8-0", "x", node: "other")])))
+        #expect(redis.reads[0][0] == "XREAD" && redis.reads[0][2] == "2")
+        #expect(log.lines.withLockedValue { $0.count } == 1)
+        withExtendedLifetime(stream) {}
+    }
+
+    // Of two that are made at a time, one goes again.
+    @Test func aNamespaceThatIsMadeTwiceIsHeardAllTheSame() throws {
+        let stream = makeStream()
+        try redis.answer("XREVRANGE", .success(Self.none))
+        var other: Recorder? = Recorder()
+        other.map { stream.register($0, for: "/", node: "late") }
+        other = nil
+        try read(entry("6-0", "x", node: "other"))
+        #expect(receiver.told == ["other x 6-0"])
+        stream.unregister("/", node: "late")
+        try read(entry("7-0", "y", node: "other"))
+        #expect(receiver.told == ["other x 6-0", "other y 7-0"])
+    }
+
     @Test func redisThatCanNotBeAskedIsAskedAgain() throws {
         let stream = makeStream()
         #expect(add("a", to: stream))

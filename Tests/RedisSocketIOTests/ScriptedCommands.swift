@@ -19,6 +19,7 @@ final class ScriptedCommands: RedisCommandLink {
         var reads: [(words: [String], answer: Answer)] = []
         var timers: [@Sendable () -> Void] = []
         var counts = [0, 0, 0]
+        var losses: [@Sendable () -> Void] = []
     }
 
     private let state = NIOLockedValueBox(State())
@@ -63,6 +64,10 @@ final class ScriptedCommands: RedisCommandLink {
         state.withLockedValue { $0.timers.append(body) }
         return Timer()
     }
+
+    func onLost(_ body: @escaping @Sendable () -> Void) { state.withLockedValue { $0.losses.append(body) } }
+    /// The connection is lost.
+    func lose() { for body in state.withLockedValue({ $0.losses }) { body() } }
 
     func count(published: Int, received: Int, dropped: Int) {
         state.withLockedValue { $0.counts = zip($0.counts, [published, received, dropped]).map(+) }

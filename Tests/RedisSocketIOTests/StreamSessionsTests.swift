@@ -1,5 +1,6 @@
 // What is written of those who may come back, and in which order, whatever becomes of the connection.
 
+import Logging
 import NIOCore
 import SocketIO
 import Testing
@@ -11,7 +12,7 @@ import Testing
     private let redis = ScriptedCommands()
     private let sessions: StreamSessions
 
-    init() { sessions = StreamSessions(redis, prefix: "s:", lifetime: .seconds(7)) }
+    init() { sessions = StreamSessions(redis, prefix: "s:", lifetime: .seconds(7), Logger(label: "test")) }
 
     private func session(_ rooms: Set<String>) -> SocketIOSession { SocketIOSession(id: "id", privateID: "p", rooms: rooms, data: nil) }
 
@@ -19,8 +20,9 @@ import Testing
     private func written() throws -> [String] {
         try redis.requests.map { words in
             guard words[0] == "SET" else { return words.joined(separator: " ") }
-            #expect(words[1] == "s:p" && words[3...] == ["PX", "7000"])
-            return try SocketIOSession(encoded: ByteBuffer(string: words[2]), privateID: "p").rooms.sorted().joined(separator: " ")
+            #expect(words[1] == "s:p" && words[3...4] == ["PX", "7000"])
+            return (words.count > 5 ? "\(words[5]) " : "")
+                + (try SocketIOSession(encoded: ByteBuffer(string: words[2]), privateID: "p").rooms.sorted().joined(separator: " "))
         }
     }
 
@@ -38,6 +40,38 @@ import Testing
         #expect(try written() == [])
         sessions.keep(session(["a"]))
         for _ in 0..<3 { redis.passTime() }
+        #expect(try written() == ["PEXPIRE s:p 7000"])
+    }
+
+    // The client may be on another node by now, which has written more.
+    @Test func whoLeavesIsNotWrittenAgain() throws {
+        sessions.keep(session(["a"]))
+        redis.passTime()
+        try redis.answer("SET", .success(.simple("OK")))
+        sessions.forget("p")
+        sessions.keep(session(["a"]))
+        redis.passTime()
+        #expect(try written() == ["PEXPIRE s:p 7000"])
+        // Redis does not have it any more.
+        try redis.answer("PEXPIRE", .success(.integer(0)))
+        #expect(try written() == ["NX a"])
+    }
+
+    @Test func whoLeavesBeforeItIsWrittenIsWritten() throws {
+        sessions.keep(session(["a"]))
+        sessions.forget("p")
+        sessions.keep(session(["a", "b"]))
+        redis.passTime()
+        #expect(try written() == ["a b"])
+    }
+
+    @Test func whoLeavesWhileTheWriteFailsIsWritten() throws {
+        sessions.keep(session(["a"]))
+        redis.passTime()
+        sessions.forget("p")
+        sessions.keep(session(["a"]))
+        try redis.answer("SET", .failure(.connectionLost("cut")))
+        redis.passTime()
         #expect(try written() == ["a"])
     }
 
