@@ -40,11 +40,14 @@ extension RedisStream {
     /// has read what it has written, and the other nodes before they have: so half of it is the most that is sent and not read yet.
     func sendMore(_ state: inout State) {
         guard case .up = state.link else { return }
-        while state.sent < min(state.outgoing.count, max(1, settings.maxLength / 2)) {
+        while state.sent < min(state.outgoing.count, maxUnread), state.allowance != 0 {
             send(state.outgoing[state.sent])
             state.sent += 1
+            state.allowance = state.allowance.map { $0 - 1 }
         }
     }
+
+    private var maxUnread: Int { max(1, settings.maxLength / 2) }
 
     private func send(_ item: Outgoing) {
         let start = ["XADD", settings.streamName, "MAXLEN", "~", "\(settings.maxLength)", "*"].map { ByteBuffer(string: $0) }
@@ -204,8 +207,8 @@ extension RedisStream {
 
     /// Writes what was not written before, once it is known.
     func continueWriting() {
-        let settled = state.withLockedValue { state -> [Outgoing] in
-            guard case .reading(let end) = state.link, let position = state.position, position >= end else { return [] }
+        let (settled, isLong) = state.withLockedValue { state -> ([Outgoing], Bool) in
+            guard case .reading(let end) = state.link, let position = state.position, position >= end else { return ([], false) }
             state.link = .up
             // Those were written, and were gone before this node came to them.
             let isWritten = { (item: Outgoing) in item.id.map { $0 <= end } == true }
@@ -214,10 +217,21 @@ extension RedisStream {
             state.outgoingBytes -= settled.reduce(0) { $0 + $1.size }
             state.sent = 0
             for index in state.outgoing.indices { state.outgoing[index].id = nil }
+            // A backlog that is longer than the stream must not pass before the others read again.
+            let isLong = state.outgoing.count > maxUnread
+            state.allowance = isLong ? maxUnread : nil
             sendMore(&state)
-            return Array(settled)
+            return (Array(settled), isLong)
         }
+        if isLong { _ = link.call(after: Self.catchUpTime) { [weak self] in self?.caughtUp() } }
         for item in settled { placed(item, item.id) }
+    }
+
+    private func caughtUp() {
+        state.withLockedValue { state in
+            state.allowance = nil
+            sendMore(&state)
+        }
     }
 
     /// The client is closed: nothing will be written or read any more.

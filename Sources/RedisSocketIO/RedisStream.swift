@@ -82,6 +82,8 @@ final class RedisStream: Sendable {
         var outgoing: Deque<Outgoing> = []
         /// How many of them, from the first on, are sent.
         var sent = 0
+        /// How many more may be sent before the other nodes can be expected to be there again, too; nil if they are.
+        var allowance: Int?
         var outgoingBytes = 0
         var generation = 0
         var isSweeping = false
@@ -104,6 +106,8 @@ final class RedisStream: Sendable {
     let settings: SocketIORedisStreamsConfiguration
     let state: NIOLockedValueBox<State>
     let faults = LogLimiter()
+    /// How long the other nodes may take to read again after an outage.
+    static let catchUpTime = Duration.seconds(3)
     static let retryDelay = Duration.milliseconds(100)
 
     init(_ link: any RedisCommandLink, _ settings: SocketIORedisStreamsConfiguration) {

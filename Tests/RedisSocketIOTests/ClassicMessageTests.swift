@@ -200,7 +200,8 @@ private let uid = "YFrzFt"
         "", "{}", #"{"requestId":1}"#, #"{"requestId":"q","sockets":{}}"#, #"{"requestId":"q","sockets":[{}]}"#,
         #"{"requestId":"q","sockets":["a",1]}"#,
         #"{"requestId":"q","sockets":[{"id":"s","rooms":[1]}]}"#, #"{"requestId":"q","rooms":1}"#, #"{"requestId":"q","type":8}"#,
-        #"{"requestId":"q","type":8,"clientCount":-1}"#, #"{"requestId":"q","type":8,"clientCount":1.5}"#, #"{"requestId":"q","type":7}"#,
+        #"{"requestId":"q","type":8,"clientCount":-1}"#, #"{"requestId":"q","type":8,"clientCount":9223372036854775807}"#,
+        #"{"requestId":"q","type":8,"clientCount":1.5}"#, #"{"requestId":"q","type":7}"#,
     ]) func refusesOtherResponses(json: String) {
         #expect(throws: SocketIOParseError.self) { try ClassicResponse(ByteBuffer(string: json)) }
     }

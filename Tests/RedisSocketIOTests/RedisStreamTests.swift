@@ -151,6 +151,17 @@ private struct Lines: LogHandler {
         #expect(written == ["a", "b", "c"])
     }
 
+    @Test func afterAnOutageTheOthersAreWaitedFor() throws {
+        let stream = makeStream { $0.maxLength = 4 }
+        for event in ["a", "b", "c"] { #expect(add(event, to: stream)) }
+        try redis.answer("XREVRANGE", .success(Self.none))
+        #expect(written == ["a", "b"])
+        try read(entry("6-0", "a"), entry("7-0", "b"))
+        #expect(written == ["a", "b"])
+        redis.passTime()
+        #expect(written == ["a", "b", "c"])
+    }
+
     @Test func whatWasCutOffUnreadIsNotWrittenAgain() throws {
         let stream = try makeStreamThatIsUp()
         for event in ["a", "b", "c"] { #expect(add(event, to: stream)) }

@@ -166,6 +166,7 @@ import WebSockets
         (#"{"type":9,"data":{"packet":{}},"uid":"n","nsp":"/"}"#, "packet of data is an object, not an array"),
         (#"{"type":9,"data":{"packet":["e"],"requestId":1},"uid":"n","nsp":"/"}"#, "requestId of data is a number, not a string"),
         (#"{"type":11,"data":{"requestId":"a","clientCount":-1},"uid":"n","nsp":"/"}"#, "clientCount of data is -1"),
+        (#"{"type":11,"data":{"requestId":"a","clientCount":2147483648},"uid":"n","nsp":"/"}"#, "clientCount of data is 2147483648"),
         (
             #"{"type":11,"data":{"requestId":"a","clientCount":1.5},"uid":"n","nsp":"/"}"#,
             "clientCount of data is a number, not a whole number"
