@@ -208,6 +208,20 @@ def test_document_edits_are_transformed_as_they_should(start_server, tab):
     assert faults == []
 
 
+def test_document_does_not_repeat_what_is_on_its_way_when_the_name_changes(start_server, tab):
+    server = start_server()
+    ann, ben = document(tab, server.base), document(tab, server.base)
+    # The answer to the new name comes while the edit is under way.
+    ann.locator("#lag").evaluate("(lag) => { lag.value = 800; lag.dispatchEvent(new Event('input')); }")
+    ann.locator("#name").fill("Zoe")
+    ann.locator("#name").press("Tab")
+    ann.locator("#text").press("Control+Home")
+    ann.keyboard.type("!")
+    expect(ben.locator("#text")).to_have_value(re.compile("^!"))
+    expect(ben.locator(".caret b")).to_have_text("Zoe")
+    assert all_equal([ann, ben]).count("!") == 1
+
+
 def test_document_shows_carets_and_takes_no_nonsense(start_server, tab):
     server = start_server()
     ann, ben = document(tab, server.base), document(tab, server.base)
