@@ -238,7 +238,7 @@ final class EventThread: TaskExecutor, @unchecked Sendable {
     func takeFrames() -> FrameBuffer { frameBuffers.popLast() ?? FrameBuffer(capacity: Self.frameCapacity) }
 
     /// Takes memory back whose frames the transport has taken.
-    func giveBack(_ frames: FrameBuffer) {
+    func giveBack(_ frames: consuming FrameBuffer) {
         guard frameBuffers.count < Self.maxSpares, frames.capacity <= 4 * Self.frameCapacity else { return }
         frames.clear()
         frameBuffers.append(frames)

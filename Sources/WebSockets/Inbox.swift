@@ -9,7 +9,7 @@ import WebSocketCore
 /// `@unchecked Sendable`: the stored variables are touched only on the connection's thread. `@exclusivity(unchecked)`: no foreign code
 /// runs while one of these is being changed.
 final class Inbox: @unchecked Sendable {
-    private typealias Continuation = UnsafeContinuation<Message?, any Error>
+    typealias Continuation = UnsafeContinuation<Message?, any Error>
 
     private typealias Entry = (message: Message, cost: Int)
 
@@ -18,7 +18,7 @@ final class Inbox: @unchecked Sendable {
     /// What the messages of the read that is being handled keep alive together, and how many of them had to wait.
     @exclusivity(unchecked) private var heldBytes = 0
     @exclusivity(unchecked) private var burst = 0
-    @exclusivity(unchecked) private var waiter: Continuation?
+    @exclusivity(unchecked) var waiter: Continuation?
     /// Which wait it is, so that a late cancellation does not hit the next one.
     @exclusivity(unchecked) private var waits = 0
     @exclusivity(unchecked) private var end: Result<Void, ConnectionClosed>?
@@ -131,17 +131,34 @@ final class Inbox: @unchecked Sendable {
         return message
     }
 
-    /// The next message, on the connection's thread, where `pop` has just found none.
+    /// How to wait for a message.
+    enum WaitKind {
+        /// Not at all: none will come.
+        case nothing
+        /// As the task that serves the connection, by setting `waiter`.
+        case owner
+        /// As any other task.
+        case other(Int)
+    }
+
+    /// Says how to wait for the next message, on the connection's thread, where `pop` has just found none.
     @inline(__always)
-    nonisolated(nonsending) func wait(_ socket: WebSocket) async throws -> Message? {
-        if hasEnded, let end { return try end.map { nil }.get() }
+    func beginWait() throws -> WaitKind {
+        if hasEnded, let end {
+            try end.get()
+            return .nothing
+        }
         guard waiter == nil else { throw UsageError(.concurrentIteration) }
         waits += 1
         distantWait = nil
-        if let owner, duplex_current_task() == owner { return try await nextForOwner() }
-        isOwnersWait = false
-        let wait = waits
-        return try await withTaskCancellationHandler {
+        isOwnersWait = owner != nil && duplex_current_task() == owner
+        if isOwnersWait && isOwnerCancelled { throw CancellationError() }
+        return isOwnersWait ? .owner : .other(waits)
+    }
+
+    /// The next message.
+    nonisolated(nonsending) func wait(_ wait: Int, _ socket: WebSocket) async throws -> Message? {
+        try await withTaskCancellationHandler {
             try await withUnsafeThrowingContinuation { waiter = $0 }
         } onCancel: {
             socket.thread.performLater { self.cancel(wait) }
@@ -166,13 +183,6 @@ final class Inbox: @unchecked Sendable {
         } onCancel: {
             socket.thread.performLater { self.cancelOwner() }
         }
-    }
-
-    @inline(__always)
-    private nonisolated(nonsending) func nextForOwner() async throws -> Message? {
-        if isOwnerCancelled { throw CancellationError() }
-        isOwnersWait = true
-        return try await withUnsafeThrowingContinuation { waiter = $0 }
     }
 
     private func cancelOwner() {

@@ -102,11 +102,11 @@ final class ReactorTransport: Transport {
         }
         if count > 0 {
             socket.receive(buffer)
-            thread.giveBackReadBuffer(buffer)
+            thread.giveBackReadBuffer(consume buffer)
             thread.readCompleted()
             socket.readCompleted()
         } else {
-            thread.giveBackReadBuffer(buffer)
+            thread.giveBackReadBuffer(consume buffer)
             if code != EAGAIN && code != EINTR { ended(code) }
         }
     }
@@ -158,9 +158,9 @@ final class ReactorTransport: Transport {
         if taken != bytes.readableBytes { queueRest(.shared(bytes), taken) }
     }
 
-    func writeAndFlush(_ frames: FrameBuffer) {
+    func writeAndFlush(_ frames: consuming FrameBuffer) {
         let taken = sendAtOnce(frames.bytes)
-        if taken == frames.count { thread.giveBack(frames) } else { queueRest(.frames(frames), taken) }
+        if taken == frames.count { thread.giveBack(consume frames) } else { queueRest(.frames(consume frames), taken) }
     }
 
     func writeAndFlush(_ frames: FrameBuffer, _ bytes: ByteBuffer) {

@@ -13,7 +13,7 @@ protocol Transport: AnyObject {
     /// Takes bytes that many connections send, and gives them to the system.
     func writeAndFlush(_ bytes: ByteBuffer)
     /// Takes collected frames, and gives them to the system.
-    func writeAndFlush(_ frames: FrameBuffer)
+    func writeAndFlush(_ frames: consuming FrameBuffer)
     /// Takes collected frames and what follows them, and gives both to the system.
     func writeAndFlush(_ frames: FrameBuffer, _ bytes: ByteBuffer)
     /// Gives to the system what was taken.
@@ -42,7 +42,7 @@ extension Transport {
         flush()
     }
 
-    func writeAndFlush(_ frames: FrameBuffer) {
+    func writeAndFlush(_ frames: consuming FrameBuffer) {
         write(.frames(frames))
         flush()
     }

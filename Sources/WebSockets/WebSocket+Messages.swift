@@ -33,15 +33,34 @@ extension WebSocket: AsyncSequence {
     /// The next message, if it is there and this is the thread to take it on.
     @usableFromInline
     func nextAtOnce() -> Message? {
-        guard let inbox, thread.isCurrent else { return nil }
-        return inbox.pop(self)
+        guard thread.isCurrent else { return nil }
+        // The socket keeps it: to retain it for each message is as much work as to take the message.
+        return inbox.map(Unmanaged.passUnretained)?._withUnsafeGuaranteedRef { $0.pop(self) }
     }
 
     /// The next message, which was not there a moment ago.
     @usableFromInline
     nonisolated(nonsending) func nextInTime() async throws -> Message? {
+        guard thread.isCurrent else { return try await nextFromElsewhere() }
+        switch try inbox.map(Unmanaged.passUnretained)?._withUnsafeGuaranteedRef({ try $0.beginWait() }) {
+        case nil: throw UsageError(.messagesGoToHandler)
+        case .nothing: return nil
+        case .owner:
+            // As `withUnsafeThrowingContinuation`, which asks the runtime for the task's preferred executor on its way in, where there is
+            // nothing to change: a lock, and a hundredth of an echo.
+            return try await _unsafeInheritExecutor_withUnsafeThrowingContinuation { park($0) }
+        case .other(let wait): return try await inbox?.wait(wait, self)
+        }
+    }
+
+    @inline(__always)
+    private func park(_ continuation: Inbox.Continuation) {
+        inbox.map(Unmanaged.passUnretained)?._withUnsafeGuaranteedRef { $0.waiter = continuation }
+    }
+
+    private func nextFromElsewhere() async throws -> Message? {
         guard let inbox else { throw UsageError(.messagesGoToHandler) }
-        return thread.isCurrent ? try await inbox.wait(self) : try await inbox.nextFromElsewhere(self)
+        return try await inbox.nextFromElsewhere(self)
     }
 
     /// An iterator over the messages.

@@ -11,7 +11,7 @@ extension WebSocket {
         _ = catchUp()
         keepalive?.heard(at: Timestamp(thread.now))
         countReceived(buffer.readableBytes)
-        inbox?.beginBurst(heldBytes: buffer.storageCapacity)
+        inbox.map(Unmanaged.passUnretained)?._withUnsafeGuaranteedRef { $0.beginBurst(heldBytes: buffer.storageCapacity) }
         let start = buffer.readerIndex
         let waitedBefore = outbox.byteCount + deferredBytes
         buffer.withVeryUnsafeBytes { storage in
@@ -27,8 +27,9 @@ extension WebSocket {
     @inline(__always)
     private func receive(_ bytes: UnsafeMutableRawBufferPointer, of buffer: ByteBuffer, start: Int) {
         // Taken once a read instead of once a message; neither changes while a handler runs.
-        let handler = handler
-        let recipient = Recipient(inbox: inbox, handler: handler.map(Unmanaged.passUnretained), thread: .passUnretained(thread))
+        let handler = inbox == nil ? handler : nil
+        let recipient = Recipient(
+            inbox: inbox.map(Unmanaged.passUnretained), handler: handler.map(Unmanaged.passUnretained), thread: .passUnretained(thread))
         defer { withExtendedLifetime(handler) {} }
         var offset = 0
         do throws(ProtocolError) {
@@ -42,10 +43,10 @@ extension WebSocket {
         }
     }
 
-    /// Who gets the messages. Whoever makes one keeps the handler and the thread for as long: to retain and release them for each message
-    /// is a tenth of the work where the messages are small.
+    /// Who gets the messages. Whoever makes one keeps all of them for as long: to retain and release them for each message is a tenth of
+    /// the work where the messages are small.
     private struct Recipient {
-        let inbox: Inbox?
+        let inbox: Unmanaged<Inbox>?
         let handler: Unmanaged<HandlerBox>?
         let thread: Unmanaged<EventThread>
     }
@@ -75,7 +76,7 @@ extension WebSocket {
             thread.tally.bytesReceived += length
         }
         if let inbox = recipient.inbox {
-            inbox.add(consume message)
+            inbox._withUnsafeGuaranteedRef { $0.add(message) }
         } else {
             recipient.handler?._withUnsafeGuaranteedRef { $0.received(message, from: self) }
         }
@@ -111,7 +112,7 @@ extension WebSocket {
 
     /// Notes that a read is over and the tasks that it woke have run.
     @inline(__always)
-    func readCompleted() { inbox?.endBurst(self) }
+    func readCompleted() { inbox.map(Unmanaged.passUnretained)?._withUnsafeGuaranteedRef { $0.endBurst(self) } }
 
     /// Begins to read, where that waits for whoever takes the messages: once the code that runs on the thread now awaits something.
     func beginReading() {

@@ -199,7 +199,8 @@ extension WebSocket {
             }
         }
         isTransportWritable = transport.isWritable
-        updateQueuedBytes()
+        transportBytes = transport.bufferedBytes
+        storeQueuedBytes()
         if hasBacklog { sendBacklog() }
         wakeWaiters()
         adjustReading()

@@ -242,17 +242,18 @@ enum Asker: CaseIterable {
 private func next(_ socket: WebSocket, _ asker: Asker = .guest) async throws -> Message? {
     guard let inbox = socket.inbox else { return nil }
     switch asker {
-    case .guest: return try await nextHere(socket, inbox)
+    case .guest: return try await nextHere(socket)
     case .elsewhere: return try await inbox.nextFromElsewhere(socket)
     case .owner:
         var message: Message?
-        try await inbox.own(socket) { message = try await nextHere(socket, inbox) }
+        try await inbox.own(socket) { message = try await nextHere(socket) }
         return message
     }
 }
 
 /// The next message, as the iterator asks for it on the connection's thread.
-private nonisolated(nonsending) func nextHere(_ socket: WebSocket, _ inbox: Inbox) async throws -> Message? {
-    if let message = inbox.pop(socket) { return message }
-    return try await inbox.wait(socket)
+private nonisolated(nonsending) func nextHere(_ socket: WebSocket) async throws -> Message? {
+    #expect(socket.thread.isCurrent)
+    if let message = socket.nextAtOnce() { return message }
+    return try await socket.nextInTime()
 }
