@@ -124,5 +124,9 @@ extension EngineIOConfiguration {
 }
 
 extension Duration {
-    var milliseconds: Int64 { components.seconds * 1000 + components.attoseconds / 1_000_000_000_000_000 }
+    /// Whole milliseconds; of more than can be counted, as many as can.
+    package var milliseconds: Int64 {
+        let limit = Int64.max / 1000 - 1
+        return min(max(components.seconds, -limit), limit) * 1000 + components.attoseconds / 1_000_000_000_000_000
+    }
 }

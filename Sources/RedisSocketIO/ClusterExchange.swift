@@ -75,14 +75,15 @@ final class ClusterExchange: Sendable {
     /// How many other nodes there are; none while Redis can not be asked.
     func otherNodes() async -> Int { await support.otherNodes { try await link.subscriberCount(of: target(channel)) } }
 
-    /// The sockets of other nodes.
+    /// The sockets of all nodes.
     ///
     /// - Throws: `SocketIOClusterTimeout` if a node does not answer in time; `CancellationError`.
     func fetchSockets(_ options: SocketIOBroadcastOptions) async throws -> [SocketIORemoteSocket] {
-        guard let namespace, case let others = await otherNodes(), others > 0 else { return [] }
+        let sockets = try await support.local.fetchSockets(options)
+        guard !options.isLocal, let namespace, case let others = await otherNodes(), others > 0 else { return sockets }
         let outcome = try await requests.ask(others, timeout: support.requestTimeout) { say(.fetchSockets(options, requestID: $0)) }
         if let timeout = outcome.timeout { throw timeout }
-        return outcome.responses.flatMap { response -> [SocketIORemoteSocket] in
+        return sockets + outcome.responses.flatMap { response -> [SocketIORemoteSocket] in
             if case .fetchSocketsResponse(_, let sockets) = response { support.remote(sockets, of: namespace) } else { [] }
         }
     }
@@ -101,17 +102,23 @@ final class ClusterExchange: Sendable {
         return outcome.responses.compactMap { if case .serverSideEmitResponse(_, let answer) = $0 { [answer] } else { nil } }
     }
 
-    /// Sends an event to other nodes' sockets and collects their answers.
+    /// Sends an event to sockets of all nodes and collects their answers.
     ///
     /// - Returns: ends the waiting for answers.
+    /// - Throws: `SocketIOUsageError` for an event that can not be sent.
     func broadcast(
         _ event: [SocketIOValue], _ options: SocketIOBroadcastOptions, counted: @escaping @Sendable (Int) -> Void,
         answered: @escaping @Sendable ([SocketIOValue]?) -> Void
-    ) -> @Sendable () -> Void {
+    ) throws(SocketIOUsageError) -> @Sendable () -> Void {
+        let end = try support.local.broadcast(event, options, counted: counted, answered: answered)
+        guard !options.isLocal else { return end }
         let id = ClusterID.make()
         support.awaitAcks(id, counted: counted, answered: answered)
         say(.broadcast(event: event, options, requestID: id))
-        return { [weak support] in support?.endAcks(id) }
+        return { [weak support] in
+            support?.endAcks(id)
+            end()
+        }
     }
 
     // MARK: Answers

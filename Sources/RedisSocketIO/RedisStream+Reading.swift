@@ -1,6 +1,6 @@
 // How the stream is read, one XREAD after the other; see RedisStream.swift.
 
-import DequeModule
+import EngineIO
 import Logging
 import NIOConcurrencyHelpers
 import RedisPubSub
@@ -10,8 +10,8 @@ extension RedisStream {
     func read() {
         let (position, mayHaveLost, count) = state.withLockedValue { ($0.position ?? .zero, $0.mayHaveLost, $0.readCount) }
         if mayHaveLost { return checkForLoss(position) }
-        let wait = "\(max(1, link.maxWait.components.seconds * 1000 + link.maxWait.components.attoseconds / 1_000_000_000_000_000))"
-        let command = ["XREAD", "COUNT", "\(count)", "BLOCK", wait, "STREAMS", settings.streamName, position.description]
+        let wait = max(1, link.maxWait.milliseconds)
+        let command = ["XREAD", "COUNT", "\(count)", "BLOCK", "\(wait)", "STREAMS", settings.streamName, position.description]
         link.read(command) { [weak self] answer in self?.took(answer) }
     }
 
@@ -39,13 +39,15 @@ extension RedisStream {
 
     private func readLater(_ error: RedisError) {
         if error.reason == .closed { return end() }
-        // Perhaps they are too many bytes together (limit maxMessageBytes).
-        state.withLockedValue { $0.readCount = max(1, $0.readCount / 2) }
+        state.withLockedValue { state in
+            // Perhaps they are too many bytes together (limit maxMessageBytes).
+            state.readCount = max(1, state.readCount / 2)
+            state.mayHaveLost = true
+        }
         if error.reason == .refused || error.reason == .unexpected, let others = faults.admit() {
             settings.logger.error(
                 "other nodes are not heard: \(error)", metadata: ["stream": "\(settings.streamName)", "othersSinceLastLine": "\(others)"])
         }
-        state.withLockedValue { $0.mayHaveLost = true }
         _ = link.call(after: Self.retryDelay) { [weak self] in self?.read() }
     }
 

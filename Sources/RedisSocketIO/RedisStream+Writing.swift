@@ -50,8 +50,7 @@ extension RedisStream {
     private var maxUnread: Int { max(1, settings.maxLength / 2) }
 
     private func send(_ item: Outgoing) {
-        let start = ["XADD", settings.streamName, "MAXLEN", "~", "\(settings.maxLength)", "*"].map { ByteBuffer(string: $0) }
-        link.request(start + item.fields) { [weak self] answer in
+        link.request(addition + item.fields) { [weak self] answer in
             switch answer {
             case .success(let answer): self?.written(item, answer.text.flatMap { StreamID($0) })
             case .failure(let error) where error.reason == .refused: self?.refused(item, error)
@@ -114,9 +113,10 @@ extension RedisStream {
         for follower in item.followers { follower.body() }
     }
 
+    /// The connection that writes is lost.
     func lost() {
         let isNew = state.withLockedValue { state in
-            guard case .up = state.link else { return false }
+            if case .down = state.link { return false }
             state.link = .down
             if let connection = state.connection.take() { state.lostConnections.insert(connection) }
             return true

@@ -106,6 +106,8 @@ final class RedisStream: Sendable {
     let settings: SocketIORedisStreamsConfiguration
     let state: NIOLockedValueBox<State>
     let faults = LogLimiter()
+    /// What every entry is written by; its fields follow.
+    let addition: [ByteBuffer]
     /// How long the other nodes may take to read again after an outage.
     static let catchUpTime = Duration.seconds(3)
     static let retryDelay = Duration.milliseconds(100)
@@ -113,6 +115,7 @@ final class RedisStream: Sendable {
     init(_ link: any RedisCommandLink, _ settings: SocketIORedisStreamsConfiguration) {
         self.link = link
         self.settings = settings
+        addition = ["XADD", settings.streamName, "MAXLEN", "~", "\(settings.maxLength)", "*"].map { ByteBuffer(string: $0) }
         state = NIOLockedValueBox(State(readCount: max(1, settings.readCount)))
     }
 

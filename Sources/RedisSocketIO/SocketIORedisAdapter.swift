@@ -102,6 +102,8 @@ public final class SocketIORedisAdapter: SocketIOAdapter {
     ///
     /// Of another node's socket, only the first argument of its answer comes; one that leaves without an answer is waited for until the
     /// timeout. Both are so in Node.
+    ///
+    /// - Throws: `SocketIOUsageError` for an event that can not be sent.
     public func broadcast(
         _ event: [SocketIOValue], _ options: SocketIOBroadcastOptions, counted: @escaping @Sendable (Int) -> Void,
         answered: @escaping @Sendable ([SocketIOValue]?) -> Void

@@ -133,25 +133,20 @@ public final class SocketIORedisShardedAdapter: SocketIOAdapter {
     ///
     /// Of another node's socket, only the first argument of its answer comes; one that leaves without an answer is waited for until the
     /// timeout. Both are so in Node.
+    ///
+    /// - Throws: `SocketIOUsageError` for an event that can not be sent.
     public func broadcast(
         _ event: [SocketIOValue], _ options: SocketIOBroadcastOptions, counted: @escaping @Sendable (Int) -> Void,
         answered: @escaping @Sendable ([SocketIOValue]?) -> Void
     ) throws(SocketIOUsageError) -> @Sendable () -> Void {
-        let end = try local.broadcast(event, options, counted: counted, answered: answered)
-        guard !options.isLocal else { return end }
-        let endElsewhere = exchange.broadcast(event, options, counted: counted, answered: answered)
-        return {
-            endElsewhere()
-            end()
-        }
+        try exchange.broadcast(event, options, counted: counted, answered: answered)
     }
 
     /// The sockets of all nodes, described.
     ///
     /// - Throws: `SocketIOClusterTimeout` if a node does not answer in time; `CancellationError`.
     public func fetchSockets(_ options: SocketIOBroadcastOptions) async throws -> [SocketIORemoteSocket] {
-        let sockets = try await local.fetchSockets(options)
-        return options.isLocal ? sockets : sockets + (try await exchange.fetchSockets(options))
+        try await exchange.fetchSockets(options)
     }
 
     /// Puts sockets of all nodes into rooms.

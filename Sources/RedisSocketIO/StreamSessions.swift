@@ -4,6 +4,7 @@
 // That one keeps a session when the client is gone. Here it is kept from the beginning, and again when the client joins or leaves a room: the node may
 // be what is gone.
 
+import EngineIO
 import Logging
 import NIOConcurrencyHelpers
 import NIOCore
@@ -140,9 +141,8 @@ final class StreamSessions: Sendable {
         logger.error("a client that comes back will begin anew: \(error)", metadata: ["othersSinceLastLine": "\(others)"])
     }
 
-    private var milliseconds: Int64 {
-        max(1, lifetime.components.seconds * 1000 + lifetime.components.attoseconds / 1_000_000_000_000_000)
-    }
+    /// Redis adds the time of day, and refuses what is too much then.
+    private var milliseconds: Int64 { min(max(1, lifetime.milliseconds), 1 << 53) }
 
     private func set(_ session: SocketIOSession, _ id: String) -> [ByteBuffer] {
         [ByteBuffer(string: "SET"), ByteBuffer(string: prefix + id), session.encoded, ByteBuffer(string: "PX")]
@@ -155,7 +155,11 @@ final class StreamSessions: Sendable {
             guard !state.isClosed else { return false }
             if let place = state.writes[id], place.number > item.number {
                 // What was thought to be written is not.
-                if case .touch(let session) = place.write { state.writes[id]?.write = .away(session) }
+                switch place.write {
+                case .touch(let session): state.writes[id]?.write = .away(session)
+                case .gone(let hasWaited, wasWritten: true): state.writes[id]?.write = .gone(hasWaited: hasWaited, wasWritten: false)
+                default: break
+                }
                 return false
             }
             guard state.writes[id] != nil || state.writes.count < Self.maxWrites else { return false }

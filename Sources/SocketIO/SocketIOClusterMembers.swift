@@ -1,6 +1,7 @@
 // What messages of a cluster consist of, whichever adapter carries them: read strictly, as whoever can write to Redis can write anything
 // (CVE-2025-61765).
 
+import EngineIO
 import WebSockets
 
 /// The members of an object that another node sent.
@@ -112,7 +113,7 @@ extension SocketIOBroadcastOptions {
         var flags = SocketIOObject()
         if isVolatile { flags["volatile"] = true }
         if compression == .never { flags["compress"] = false }
-        if let timeout { flags["timeout"] = .int(Int(timeout / .milliseconds(1))) }
+        if let timeout { flags["timeout"] = .int(Int(clamping: timeout.milliseconds)) }
         return .object(flags)
     }
 }

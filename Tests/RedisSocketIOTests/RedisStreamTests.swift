@@ -143,6 +143,17 @@ private struct Lines: LogHandler {
         #expect(redis.requests.first == ["CLIENT", "KILL", "ID", "7", "ADDR", "127.0.0.1:5000"])
     }
 
+    @Test func aConnectionThatIsLostBeforeAllIsReadIsEndedAsWell() throws {
+        let stream = try makeStreamThatIsUp()
+        redis.lose()
+        try redis.answer("CLIENT", .success(.integer(1)))
+        try redis.answer("CLIENT", .success(.bulk(ByteBuffer(string: "id=8 addr=127.0.0.1:5001"))))
+        try redis.answer("XREVRANGE", .success(.array([entry("6-0", "x", node: "other")])))
+        #expect(!stream.isUp && redis.requests.isEmpty)
+        redis.lose()
+        #expect(redis.requests.first == ["CLIENT", "KILL", "ID", "8", "ADDR", "127.0.0.1:5001"])
+    }
+
     @Test func noMoreIsUnreadThanTheStreamKeeps() throws {
         let stream = try makeStreamThatIsUp { $0.maxLength = 4 }
         for event in ["a", "b", "c"] { #expect(add(event, to: stream)) }

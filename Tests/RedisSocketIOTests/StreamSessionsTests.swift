@@ -75,6 +75,23 @@ import Testing
         #expect(try written() == ["a"])
     }
 
+    @Test func whoLeavesWhileTheWriteFailsIsWrittenAlsoIfThatIsFoundOutBetween() throws {
+        sessions.keep(session(["a"]))
+        redis.passTime()
+        sessions.forget("p")
+        try redis.answer("SET", .failure(.connectionLost("cut")))
+        sessions.keep(session(["a"]))
+        redis.passTime()
+        #expect(try written() == ["a"])
+    }
+
+    @Test func whoMayBeAwayForEverIsKeptAsLongAsRedisCanCount() throws {
+        let sessions = StreamSessions(redis, prefix: "s:", lifetime: .seconds(Int64.max), Logger(label: "test"))
+        sessions.keep(session(["a"]))
+        redis.passTime()
+        #expect(redis.requests.map { $0.last } == ["9007199254740992"])
+    }
+
     @Test func whoHasLeftIsForgotten() throws {
         sessions.keep(session(["a"]))
         sessions.forget("p")

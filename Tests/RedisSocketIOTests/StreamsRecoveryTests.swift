@@ -149,15 +149,19 @@ struct StreamsRecoveryTests {
         }
     }
 
+    private func kill(_ redis: RedisServerProcess, under node: IONode) async throws {
+        redis.killNow()
+        let adapter = try #require(node.io.main.adapter as? SocketIORedisStreamsAdapter)
+        // The stream is found to be away when something is written.
+        node.io.to("nobody").emit("hi")
+        try await eventually { !adapter.isUp }
+    }
+
     @Test func lastWordsWaitForRedis() async throws {
         try await withCluster(1, .recovery) { nodes, redis in
             let client = try await Returner(port: nodes[0].port, room: "room")
             let socket = try #require(nodes[0].io.main.localSockets.first)
-            redis.killNow()
-            let adapter = try #require(nodes[0].io.main.adapter as? SocketIORedisStreamsAdapter)
-            // The stream is found to be away when something is written.
-            nodes[0].io.to("nobody").emit("hi")
-            try await eventually { !adapter.isUp }
+            try await kill(redis, under: nodes[0])
             socket.emit("hi", 1)
             nodes[0].io.to("room").emit("hi", 2)
             socket.disconnect()
@@ -173,11 +177,7 @@ struct StreamsRecoveryTests {
         try await withCluster(1, .recovery, requestTimeout: .milliseconds(100)) { nodes, redis in
             let client = try await Returner(port: nodes[0].port, room: "room")
             let socket = try #require(nodes[0].io.main.localSockets.first)
-            redis.killNow()
-            let adapter = try #require(nodes[0].io.main.adapter as? SocketIORedisStreamsAdapter)
-            // The stream is found to be away when something is written.
-            nodes[0].io.to("nobody").emit("hi")
-            try await eventually { !adapter.isUp }
+            try await kill(redis, under: nodes[0])
             socket.emit("hi", 1)
             socket.disconnect()
             try await eventually { client.disconnects == 1 }
