@@ -8,6 +8,7 @@ import certificates
 import pytest
 from playwright.sync_api import sync_playwright
 from programs import Program, Server, Terminal
+from redis_server import Redis, free_port
 
 from harness import Trouble, program
 
@@ -83,6 +84,14 @@ def start_server(duplex):
         # pytest shows this with a test that failed, and else not at all.
         if server.err.text:
             print(f"--- stderr of duplex serve, port {server.port}:\n{server.err.text}")
+
+
+@pytest.fixture
+def redis():
+    """A Redis; ended after the test."""
+    server = Redis(free_port())
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="module")

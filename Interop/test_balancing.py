@@ -13,12 +13,13 @@ import pytest
 import redis as redis_client
 from balancer import Balancer
 from programs import PATIENCE
-from test_cluster import REDIS, Redis, free_port, heard, until, until_status
+from redis_server import needs_redis
+from test_cluster import heard, until, until_status
 from test_socketio import VALUES, Client, site, tab  # noqa: F401
 
 from harness import stop as stop_group
 
-pytestmark = pytest.mark.skipif(REDIS is None, reason="redis-server is not installed: apt-get install redis-server")
+pytestmark = needs_redis
 NODES = 3
 
 
@@ -32,16 +33,14 @@ def adapter():
 
 
 @pytest.fixture
-def cluster(start_server, adapter):
+def cluster(start_server, adapter, redis):
     """Three nodes on one Redis that hear each other."""
-    redis = Redis(free_port())
 
     def start(*flags):
         return start_server("--redis", f"redis://127.0.0.1:{redis.port}", "--redis-adapter", adapter, *flags)
 
     start.redis = redis
-    yield start
-    redis.stop()
+    return start
 
 
 async def until_joined(redis, count, adapter="pubsub"):

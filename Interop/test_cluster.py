@@ -2,47 +2,16 @@
 
 import asyncio
 import json
-import shutil
-import socket
-import subprocess
 import urllib.request
 
 import pytest
-from programs import PATIENCE, Program
+from programs import PATIENCE
+from redis_server import Redis, needs_redis
 from socket_io_emitter import Emitter
 from test_python_clients import client as websocket
 from test_socketio import Client
 
-from harness import stop as stop_group
-
-REDIS = shutil.which("redis-server")
-pytestmark = pytest.mark.skipif(REDIS is None, reason="redis-server is not installed: apt-get install redis-server")
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-class Redis(Program):
-    """A Redis that keeps nothing."""
-
-    def __init__(self, port):
-        self.port = port
-        arguments = ["--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-        super().__init__(REDIS, *arguments, stdin=subprocess.DEVNULL)
-        self.out.until("Ready to accept connections")
-
-    def stop(self):
-        return stop_group(self.process)
-
-
-@pytest.fixture
-def redis():
-    server = Redis(free_port())
-    yield server
-    server.stop()
+pytestmark = needs_redis
 
 
 @pytest.fixture

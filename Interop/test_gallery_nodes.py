@@ -11,21 +11,14 @@ import time
 import pytest
 import redis as pypi_redis
 from playwright.sync_api import Browser, Page, expect
-from test_cluster import REDIS, Redis, free_port
+from redis_server import Redis, needs_redis
 
-pytestmark = pytest.mark.skipif(REDIS is None, reason="redis-server is not installed: apt-get install redis-server")
+pytestmark = needs_redis
 
 # In milliseconds: a machine that is busy may take ten times as long as an idle one.
 PATIENCE = 45_000
 HOSTILE = "<img src=x onerror=alert(1)>"
 CHANNEL = "duplex-gallery:nodes"
-
-
-@pytest.fixture
-def redis():
-    server = Redis(free_port())
-    yield server
-    server.stop()
 
 
 @pytest.fixture
