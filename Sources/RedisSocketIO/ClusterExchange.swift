@@ -83,9 +83,10 @@ final class ClusterExchange: Sendable {
         guard !options.isLocal, let namespace, case let others = await otherNodes(), others > 0 else { return sockets }
         let outcome = try await requests.ask(others, timeout: support.requestTimeout) { say(.fetchSockets(options, requestID: $0)) }
         if let timeout = outcome.timeout { throw timeout }
-        return sockets + outcome.responses.flatMap { response -> [SocketIORemoteSocket] in
-            if case .fetchSocketsResponse(_, let sockets) = response { support.remote(sockets, of: namespace) } else { [] }
-        }
+        return sockets
+            + outcome.responses.flatMap { response -> [SocketIORemoteSocket] in
+                if case .fetchSocketsResponse(_, let sockets) = response { support.remote(sockets, of: namespace) } else { [] }
+            }
     }
 
     func serverSideEmit(_ event: [SocketIOValue]) { say(.serverSideEmit(event: event, requestID: nil)) }
