@@ -212,7 +212,7 @@ extension RedisStream {
             state.link = .up
             // Those were written, and were gone before this node came to them.
             let isWritten = { (item: Outgoing) in item.id.map { $0 <= end } == true }
-            let settled = state.outgoing.filter(isWritten)
+            let settled: [Outgoing] = state.outgoing.filter(isWritten)
             state.outgoing.removeAll(where: isWritten)
             state.outgoingBytes -= settled.reduce(0) { $0 + $1.size }
             state.sent = 0
@@ -221,7 +221,7 @@ extension RedisStream {
             let isLong = state.outgoing.count > maxUnread
             state.allowance = isLong ? maxUnread : nil
             sendMore(&state)
-            return (Array(settled), isLong)
+            return (settled, isLong)
         }
         if isLong { _ = link.call(after: Self.catchUpTime) { [weak self] in self?.caughtUp() } }
         for item in settled { placed(item, item.id) }

@@ -30,19 +30,24 @@ extension WebSocket: AsyncSequence {
         public nonisolated(nonsending) mutating func next() async throws -> Message? { try await next(isolation: #isolation) }
     }
 
+    /// Does something with the inbox, which this socket keeps: to retain it for each message is as much work as to take the message.
+    @inline(__always)
+    func withInbox<R>(_ body: (Inbox) throws -> R) rethrows -> R? {
+        try inbox.map(Unmanaged.passUnretained)?._withUnsafeGuaranteedRef { try body($0) }
+    }
+
     /// The next message, if it is there and this is the thread to take it on.
     @usableFromInline
     func nextAtOnce() -> Message? {
         guard thread.isCurrent else { return nil }
-        // The socket keeps it: to retain it for each message is as much work as to take the message.
-        return inbox.map(Unmanaged.passUnretained)?._withUnsafeGuaranteedRef { $0.pop(self) }
+        return withInbox { $0.pop(self) } ?? nil
     }
 
     /// The next message, which was not there a moment ago.
     @usableFromInline
     nonisolated(nonsending) func nextInTime() async throws -> Message? {
         guard thread.isCurrent else { return try await nextFromElsewhere() }
-        switch try inbox.map(Unmanaged.passUnretained)?._withUnsafeGuaranteedRef({ try $0.beginWait() }) {
+        switch try withInbox({ try $0.beginWait() }) {
         case nil: throw UsageError(.messagesGoToHandler)
         case .nothing: return nil
         case .owner:
@@ -54,9 +59,7 @@ extension WebSocket: AsyncSequence {
     }
 
     @inline(__always)
-    private func park(_ continuation: Inbox.Continuation) {
-        inbox.map(Unmanaged.passUnretained)?._withUnsafeGuaranteedRef { $0.waiter = continuation }
-    }
+    private func park(_ continuation: Inbox.Continuation) { withInbox { $0.waiter = continuation } }
 
     private func nextFromElsewhere() async throws -> Message? {
         guard let inbox else { throw UsageError(.messagesGoToHandler) }

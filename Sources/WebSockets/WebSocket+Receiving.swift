@@ -11,7 +11,7 @@ extension WebSocket {
         _ = catchUp()
         keepalive?.heard(at: Timestamp(thread.now))
         countReceived(buffer.readableBytes)
-        inbox.map(Unmanaged.passUnretained)?._withUnsafeGuaranteedRef { $0.beginBurst(heldBytes: buffer.storageCapacity) }
+        withInbox { $0.beginBurst(heldBytes: buffer.storageCapacity) }
         let start = buffer.readerIndex
         let waitedBefore = outbox.byteCount + deferredBytes
         buffer.withVeryUnsafeBytes { storage in
@@ -112,7 +112,7 @@ extension WebSocket {
 
     /// Notes that a read is over and the tasks that it woke have run.
     @inline(__always)
-    func readCompleted() { inbox.map(Unmanaged.passUnretained)?._withUnsafeGuaranteedRef { $0.endBurst(self) } }
+    func readCompleted() { withInbox { $0.endBurst(self) } }
 
     /// Begins to read, where that waits for whoever takes the messages: once the code that runs on the thread now awaits something.
     func beginReading() {
