@@ -129,7 +129,7 @@ public struct SubscriptionTable<Member: AnyObject> {
     @inline(__always)
     public func channels(of topic: String) -> Matches<Member> {
         let exact = topics[topic]
-        guard patternCount > 0 else { return exact.map { .one($0) } ?? .none }
+        guard patternCount > 0, !TopicFilter.isReserved(topic) else { return exact.map { .one($0) } ?? .none }
         return withPatterns(topic, exact)
     }
 

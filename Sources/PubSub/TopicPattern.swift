@@ -31,8 +31,9 @@ public struct TopicPattern: Sendable, Hashable, CustomStringConvertible {
 
     static func levels(_ text: String) -> [Substring] { text.split(separator: "/", omittingEmptySubsequences: false) }
 
-    /// Whether the pattern takes a topic.
+    /// Whether the pattern takes a topic; names that begin with U+0000 belong to the library, and no pattern takes them.
     public func matches(_ topic: String) -> Bool {
+        guard !TopicFilter.isReserved(topic) else { return false }
         let names = Self.levels(topic)
         let levels = levels
         for (index, level) in levels.enumerated() {
@@ -60,6 +61,10 @@ public enum TopicFilter: Sendable, Hashable, CustomStringConvertible {
     case topic(String)
     /// All topics that the pattern takes.
     case pattern(TopicPattern)
+
+    /// Whether a topic is the library's own, such as a Socket.IO room, which whoever subscribes to patterns must not hear.
+    @inline(__always)
+    package static func isReserved(_ topic: String) -> Bool { topic.utf8.first == 0 }
 
     /// The name or the pattern's text.
     public var description: String {

@@ -51,9 +51,13 @@ extension WebSocket: AsyncSequence {
         case nil: throw UsageError(.messagesGoToHandler)
         case .nothing: return nil
         case .owner:
+            #if compiler(<6.4)
             // As `withUnsafeThrowingContinuation`, which asks the runtime for the task's preferred executor on its way in, where there is
-            // nothing to change: a lock, and a hundredth of an echo.
+            // nothing to change: a lock, and a hundredth of an echo. Not public for good, so only where it is known to be.
             return try await _unsafeInheritExecutor_withUnsafeThrowingContinuation { park($0) }
+            #else
+            return try await withUnsafeThrowingContinuation { park($0) }
+            #endif
         case .other(let wait): return try await inbox?.wait(wait, self)
         }
     }

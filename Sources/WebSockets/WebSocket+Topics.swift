@@ -95,8 +95,10 @@ extension WebSocket {
     ///   - topic: any text; `/` separates the levels that patterns see. `+` and `#` are no wildcards here.
     ///   - whenSlow: what becomes of messages when the peer reads too slowly; `ConnectionConfiguration.whenSlow` if nil.
     ///   - member: who is on the topic with this connection, for `WebSocketServer.members(of:)`; nil for nobody.
-    /// - Throws: `UsageError` for more than `maxTopics` subscriptions, for a name over `maxTopicLength` bytes, and on a client.
+    /// - Throws: `UsageError` for more than `maxTopics` subscriptions, for a name over `maxTopicLength` bytes or one that begins with U+0000,
+    ///   and on a client.
     public func subscribe(_ topic: String, whenSlow: SlowConsumerPolicy? = nil, as member: PresenceMember? = nil) throws(UsageError) {
+        guard !TopicFilter.isReserved(topic) else { throw UsageError(.reservedTopic) }
         try subscribe(.topic(topic), Subscriptions.Wish(policy: whenSlow ?? configuration.whenSlow, member: member))
     }
 

@@ -42,6 +42,6 @@ package final class WebSocketGroup: Sendable {
 extension TopicFilter {
     /// Whether this is a group, which concerns no other node.
     var isGroup: Bool {
-        if case .topic(let name) = self { name.utf8.first == 0 } else { false }
+        if case .topic(let name) = self { Self.isReserved(name) } else { false }
     }
 }

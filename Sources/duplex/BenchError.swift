@@ -15,6 +15,8 @@ struct BenchError: Error, Equatable, CustomStringConvertible {
         kind == .broadcast ? "send what anyone says to everyone, the sender included" : "send back what it gets"
     }
 
+    static func noProcess(_ pid: Int32) -> BenchError { BenchError("there is no process \(pid) to measure (--pid)") }
+
     static func notAllOpen(_ count: Int, _ error: any Error) -> BenchError {
         BenchError("not all of the \(count) connections could be opened: \(error)")
     }

@@ -49,6 +49,8 @@ enum Bottleneck {
     /// How late a message in a hundred may leave, in nanoseconds: more than a timer and a loop's turn need.
     static let late: UInt64 = 1_000_000
 
+    /// Of fewer messages, one is more than one in a hundred.
+    private static let leastMessages = 200
     /// How long a measurement must have lasted for its shares of time to mean something, in seconds.
     private static let shortest = 0.1
 
@@ -62,14 +64,13 @@ enum Bottleneck {
                 measured.plan.threads < cores ? "give it more --threads, or measure from another machine" : "measure from another machine"
             return "this end was the bottleneck: its threads worked \(percent(worked)) of the time; \(more)"
         }
-        if measured.plan.rate != nil { return lagNote(measured.tally) }
-        guard worked + waited > busy else { return nil }
+        guard worked + waited > busy else { return measured.plan.rate == nil ? nil : lagNote(measured.tally) }
         return "this end was the bottleneck: its threads worked \(percent(worked)) of the time and waited \(percent(waited)) for a "
             + "processor; measure from a machine that does nothing else"
     }
 
     private static func lagNote(_ tally: LoadTally) -> String? {
-        guard let lag = tally.lag.percentiles, lag.p99 > late, tally.heldBack == 0 else { return nil }
+        guard let lag = tally.lag.percentiles, lag.p99 > late, tally.heldBack == 0, tally.lag.count >= leastMessages else { return nil }
         // Where the server takes far longer, it is not this end that makes the delays.
         guard let delay = tally.fromDue.percentiles, lag.p99 > delay.p99 / 10 else { return nil }
         return "this end did not keep the rate: one message in a hundred left over \(Figures.time(lag.p99)) late; "

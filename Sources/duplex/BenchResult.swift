@@ -127,7 +127,8 @@ extension BenchResult {
         var server = Server(pid: process.pid, cpuSeconds: measured.serverCPUTime)
         if let cpu = measured.serverCPUTime, cpu > 0 { server.messagesPerCPUSecond = Double(measured.tally.messages) / cpu }
         server.residentBytes = measured.memoryAfter
-        if let before = measured.memoryBefore, let after = measured.memoryAfter, measured.held > 0 {
+        // One that has memory from before takes the connections in without growing.
+        if let before = measured.memoryBefore, let after = measured.memoryAfter, measured.held > 0, after > before {
             server.residentBytesPerConnection = Double(after - before) / Double(measured.held)
         }
         return server
@@ -161,7 +162,10 @@ extension BenchResult {
             problems.append(measured.isNoBroadcast ? "\(missing); \(why)" : missing)
         }
         if messages == 0 && tally.lost == 0 && !measured.isInterrupted {
-            problems.append("\(BenchError.noAnswer(measured.plan.kind, after: max(1, seconds)))")
+            problems.append(
+                tally.received == 0
+                    ? "\(BenchError.noAnswer(measured.plan.kind, after: max(1, seconds)))"
+                    : "no answer came while it was measured, and \(Figures.grouped(tally.received)) before or after")
         }
         return problems
     }

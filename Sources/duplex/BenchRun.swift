@@ -47,7 +47,9 @@ struct BenchRun: Sendable {
         try Capacity.check(files: raiseOpenFilesLimit(), for: plan)
         let probe = try await probe()
         try Capacity.check(ports: Capacity.localPorts(to: probe.server), for: plan)
-        let server = plan.pid.map { ServerProcess(pid: $0) } ?? probe.server.flatMap(ServerProcess.listening)
+        let named = plan.pid.map { ServerProcess(pid: $0) }
+        if let named, named.residentBytes == nil { throw BenchError.noProcess(named.pid) }
+        let server = named ?? probe.server.flatMap(ServerProcess.listening)
         var measured = BenchMeasurement(plan, address: probe.address, server: server)
         switch plan.kind {
         case .echo, .latency, .broadcast: try await send(&measured)

@@ -65,7 +65,11 @@ extension BenchResult {
             parts.append("\(Figures.rate(each)) \(messages == nil ? "handshakes" : "messages") per second of its own time")
         }
         if let bytes = server.residentBytes { parts.append("\(Figures.decimal(Double(bytes) / 1e6, 1)) MB resident") }
-        if let each = server.residentBytesPerConnection { parts.append("\(Figures.decimal(each, 0)) bytes a connection") }
+        if let each = server.residentBytesPerConnection {
+            parts.append("\(Figures.decimal(each, 0)) bytes a connection")
+        } else if kind == "idle", server.residentBytes != nil {
+            parts.append("which did not grow: start it anew to see what a connection takes")
+        }
         return parts.isEmpty ? nil : "server (process \(server.pid)): " + parts.joined(separator: ", ")
     }
 }

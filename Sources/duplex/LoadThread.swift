@@ -193,7 +193,7 @@ final class LoadThread: NIOScheduledCallbackHandler, @unchecked Sendable {
     // MARK: A fixed rate
 
     func handleScheduledCallback(eventLoop: some EventLoop) {
-        guard isSending, var schedule else { return }
+        guard isSending, !senders.isEmpty, var schedule else { return }
         let now = monotonicTime()
         var next: UInt64?
         while let due = schedule.due(at: now) {
@@ -207,11 +207,14 @@ final class LoadThread: NIOScheduledCallbackHandler, @unchecked Sendable {
             sender.send(SendTime(due: due, sent: now))
         }
         self.schedule = schedule
-        wake(at: next ?? schedule.next)
+        // Never at once: NIO does all that is due before it reads.
+        wake(at: max(next ?? schedule.next, monotonicTime() + Self.pause))
     }
 
     /// How long to wait for a server that reads too slowly before trying again.
     private static let patience: UInt64 = 1_000_000
+    /// How long the thread reads at least between what it sends.
+    private static let pause: UInt64 = 50_000
 
     private func wake(at moment: UInt64) {
         _ = try? loop.scheduleCallback(at: .uptimeNanoseconds(moment), handler: self)

@@ -2,6 +2,11 @@ import PubSub
 import Testing
 
 @Suite struct TopicPatternTests {
+    @Test func noPatternTakesTheLibrarysOwnTopics() throws {
+        for (pattern, topic) in [("#", "\0x"), ("+/a", "\0x/a")] { #expect(try !TopicPattern(pattern).matches(topic)) }
+        #expect(TopicFilter.topic("\0x").matches("\0x"))
+    }
+
     @Test(arguments: [
         ("a", "a", true), ("a", "b", false), ("a", "a/b", false), ("a/b", "a", false),
         ("+", "a", true), ("+", "a/b", false), ("+", "", true), ("+/+", "/", true), ("/+", "/a", true), ("+", "/a", false),

@@ -1,5 +1,6 @@
 // The turns of a thread: what arrived, the tasks it woke, one write.
 
+import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
 import Testing
@@ -9,6 +10,47 @@ import WebSocketCore
 
 @Suite(.timeLimit(.minutes(1))) struct EventThreadTests {
     // MARK: Turns
+
+    @Test(arguments: [WebSocketServer.Transport.automatic, .nio])
+    func aTaskThatGoesOnAndOnKeepsTheThreadFromNobody(transport: WebSocketServer.Transport) async throws {
+        var configuration = WebSocketServer.Configuration.forTests()
+        configuration.transport = transport
+        let others = NIOLockedValueBox(0)
+        func routes(_ server: WebSocketServer) {
+            server.webSocket("/busy") { socket in
+                try await socket.send(.text("busy"))
+                while others.withLockedValue({ $0 }) < 1 { await Task.yield() }
+                try await socket.send(.text("done"))
+            }
+            // The same, but each step is asked of the loop.
+            server.webSocket("/publisher") { socket in
+                try await socket.send(.text("busy"))
+                while others.withLockedValue({ $0 }) < 1 {
+                    server.publish(.text("x"), to: "nobody's")
+                    await server.waitUntilDelivered()
+                }
+                try await socket.send(.text("done"))
+            }
+            addEchoes(to: server)
+        }
+        try await withServer(configuration, routes: routes) { port, _ in
+            for path in ["busy", "publisher"] {
+                others.withLockedValue { $0 = 0 }
+                try await WebSocketClient.connect("ws://127.0.0.1:\(port)/\(path)", configuration: .patient) { busy in
+                    var messages = busy.makeAsyncIterator()
+                    #expect(try await messages.next()?.text == "busy")
+                    try await WebSocketClient.connect("ws://127.0.0.1:\(port)/echo-async", configuration: .patient) { other in
+                        other.trySend(.text("hi"))
+                        var messages = other.makeAsyncIterator()
+                        let answer = try await messages.next()
+                        #expect(answer?.text == "hi")
+                    }
+                    others.withLockedValue { $0 += 1 }
+                    #expect(try await messages.next()?.text == "done")
+                }
+            }
+        }
+    }
 
     @Test func tasksThatWereWokenRunBeforeTheTurnsWrite() throws {
         let bench = SocketBench()

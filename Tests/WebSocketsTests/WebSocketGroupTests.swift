@@ -73,8 +73,22 @@ import WebSocketCore
             let group = WebSocketGroup()
             group.add(sockets[0])
             #expect(sockets[0].subscriptions.isEmpty)
+            #expect(throws: UsageError(.reservedTopic)) { try sockets[0].subscribe("\0 1") }
         }
         #expect(TopicFilter.topic("\0 1").isGroup && !TopicFilter.topic("a").isGroup && !TopicFilter.topic("").isGroup)
+    }
+
+    // What is said in a Socket.IO room must not reach whoever may subscribe to patterns.
+    @Test(arguments: ["#", "+"]) func noPatternTakesIt(pattern: String) async throws {
+        try await withClients(2) { clients, sockets in
+            let group = WebSocketGroup()
+            group.add(sockets[0])
+            try sockets[1].subscribe(matching: TopicPattern(pattern))
+            group.send(PreparedMessage(.text("secret")))
+            for client in clients { client.socket.trySend(.text("end")) }
+            #expect(await clients[0].next() == "secret")
+            #expect(await clients[1].next() == "end")
+        }
     }
 
     @Test func itSpansServers() async throws {
