@@ -1,7 +1,6 @@
 // Which close codes may be sent (RFC 6455 §7.4, IANA's registry).
 
 import Testing
-
 import WebSocketCore
 
 @Suite struct CloseCodeTests {

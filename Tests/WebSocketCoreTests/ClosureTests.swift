@@ -1,7 +1,6 @@
 // How a connection ended, as a value (RFC 6455 §7.1.5–7.1.6).
 
 import Testing
-
 import WebSocketCore
 
 @Suite struct ClosureTests {

@@ -1,7 +1,6 @@
 // The limits' defaults, as the documentation states them.
 
 import Testing
-
 import WebSocketCore
 
 @Suite struct LimitsTests {

@@ -1,7 +1,6 @@
 // What a frame is (RFC 6455 §5.2, §11.8).
 
 import Testing
-
 import WebSocketCore
 
 @Suite struct OpcodeTests {

@@ -1,7 +1,6 @@
 // Faults of the program say what can not be done, and what to do.
 
 import Testing
-
 import WebSocketCore
 
 @Suite struct UsageErrorTests {

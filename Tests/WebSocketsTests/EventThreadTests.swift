@@ -19,13 +19,13 @@ import WebSocketCore
         func routes(_ server: WebSocketServer) {
             server.webSocket("/busy") { socket in
                 try await socket.send(.text("busy"))
-                while others.withLockedValue({ $0 }) < 1 { await Task.yield() }
+                while !Task.isCancelled && others.withLockedValue({ $0 }) < 1 { await Task.yield() }
                 try await socket.send(.text("done"))
             }
             // The same, but each step is asked of the loop.
             server.webSocket("/publisher") { socket in
                 try await socket.send(.text("busy"))
-                while others.withLockedValue({ $0 }) < 1 {
+                while !Task.isCancelled && others.withLockedValue({ $0 }) < 1 {
                     server.publish(.text("x"), to: "nobody's")
                     await server.waitUntilDelivered()
                 }
