@@ -42,6 +42,7 @@ extension UsageError.Rule {
     /// More subscriptions than a connection may have.
     public static let tooManyTopics = Self(text: "the connection has too many subscriptions (limit maxTopics)")
     /// A topic's name, or a pattern, that is too long.
-    public static let reservedTopic = Self(text: "topics whose names begin with U+0000 are the library's own")
     public static let topicTooLong = Self(text: "the topic's name is too long (limit maxTopicLength)")
+    /// Somebody subscribed to a topic whose name begins with U+0000.
+    public static let reservedTopic = Self(text: "topics whose names begin with U+0000 are the library's own")
 }
