@@ -33,11 +33,12 @@ final class NIOLoop: ThreadLoop, @unchecked Sendable {
     private var steps = 0
     /// What waits until the loop has looked at its sockets.
     private var waiting: [() -> Void] = []
-    private var isWaiting = false
+    /// Whether anything waits for that.
+    private(set) var isWaiting = false
 
     private static let maxSteps = 16
     /// More than a loop needs to find that nothing is due.
-    private static let pause = TimeAmount.microseconds(50)
+    static let pause = TimeAmount.microseconds(50)
 
     init(_ eventLoop: any EventLoop) { self.eventLoop = eventLoop }
 

@@ -123,6 +123,7 @@ final class SocketBench: @unchecked Sendable {
     let metrics = TestMetrics()
     let broker: TopicBroker
     private let embedded: EmbeddedEventLoop?
+    private let loop: NIOLoop
 
     /// - Parameters:
     ///   - other: a connection whose thread this one shares; it is for that one to run it.
@@ -133,12 +134,12 @@ final class SocketBench: @unchecked Sendable {
         handler: (any WebSocketHandler)? = nil
     ) {
         embedded = loop == nil && other == nil ? EmbeddedEventLoop() : nil
+        self.loop = NIOLoop(loop ?? embedded ?? EmbeddedEventLoop())
         broker = other?.broker ?? TopicBroker(backplane: nil, maxBacklog: maxBacklog)
         thread =
             other?.thread
             ?? EventThread(
-                eventLoop: loop ?? embedded ?? EmbeddedEventLoop(), statistics: Statistics(role: role, factory: metrics),
-                broker: role == .server ? broker : nil)
+                loop: self.loop, statistics: Statistics(role: role, factory: metrics), broker: role == .server ? broker : nil)
         if other == nil { broker.attach([thread]) }
         let inbox = handler == nil ? Inbox(limit: configuration.maxUnreadBytes) : nil
         var handshake = WebSocket.Handshake.test
@@ -157,8 +158,11 @@ final class SocketBench: @unchecked Sendable {
         try? embedded.syncShutdownGracefully()
     }
 
-    /// Runs what is due.
-    func run() { embedded?.run() }
+    /// Runs what is due, and what waits for the loop to look at its sockets.
+    func run() {
+        embedded?.run()
+        while loop.isWaiting, let embedded { embedded.advanceTime(by: NIOLoop.pause) }
+    }
 
     /// Turns the clock.
     func advance(by duration: Duration) { embedded?.advanceTime(by: TimeAmount(duration)) }
