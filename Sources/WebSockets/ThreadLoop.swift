@@ -33,8 +33,8 @@ final class NIOLoop: ThreadLoop, @unchecked Sendable {
     private var steps = 0
     /// What waits until the loop has looked at its sockets.
     private var waiting: [() -> Void] = []
-    /// Whether anything waits for that.
-    private(set) var isWaiting = false
+    /// Whether anything waits for that; a timer is set then.
+    var isWaiting: Bool { !waiting.isEmpty }
 
     private static let maxSteps = 16
     /// More than a loop needs to find that nothing is due.
@@ -61,7 +61,7 @@ final class NIOLoop: ThreadLoop, @unchecked Sendable {
     private func step(_ body: @escaping () -> Void) {
         let number = steps + 1
         // Also what comes behind those that wait, as it must not go before them.
-        guard number <= Self.maxSteps, waiting.isEmpty else { return wait(body) }
+        guard number <= Self.maxSteps, !isWaiting else { return wait(body) }
         eventLoop.assumeIsolated().execute { self.take(number, body) }
     }
 
@@ -72,11 +72,9 @@ final class NIOLoop: ThreadLoop, @unchecked Sendable {
     }
 
     private func wait(_ body: @escaping () -> Void) {
-        waiting.append(body)
+        defer { waiting.append(body) }
         guard !isWaiting else { return }
-        isWaiting = true
         eventLoop.assumeIsolated().scheduleTask(in: Self.pause) {
-            self.isWaiting = false
             let bodies = self.waiting
             self.waiting = []
             for body in bodies { self.take(1, body) }

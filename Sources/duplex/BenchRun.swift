@@ -48,7 +48,7 @@ struct BenchRun: Sendable {
         let probe = try await probe()
         try Capacity.check(ports: Capacity.localPorts(to: probe.server), for: plan)
         let named = plan.pid.map { ServerProcess(pid: $0) }
-        if let named, named.residentBytes == nil { throw BenchError.noProcess(named.pid) }
+        if let named, !named.exists { throw BenchError.noProcess(named.pid) }
         let server = named ?? probe.server.flatMap(ServerProcess.listening)
         var measured = BenchMeasurement(plan, address: probe.address, server: server)
         switch plan.kind {

@@ -8,9 +8,20 @@ import FoundationEssentials
 import Foundation
 #endif
 
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Musl)
+import Musl
+#else
+import Glibc
+#endif
+
 /// A process of this machine.
 struct ServerProcess: Sendable {
     let pid: Int32
+
+    /// Whether there is such a process, whoever it belongs to (kill(2) with no signal).
+    var exists: Bool { kill(pid, 0) == 0 || errno != ESRCH }
 
     /// How long it has worked, user and system, in seconds, in steps of 10 ms; nil if it is not there.
     var cpuTime: Double? {

@@ -14,6 +14,12 @@ struct ServerProcessTests {
            3: broken
         """
 
+    @Test func whetherItIsThere() {
+        #expect(ServerProcess(pid: ProcessInfo.processInfo.processIdentifier).exists)
+        // Above the system's most: 4,194,304 (proc(5)).
+        #expect(!ServerProcess(pid: .max).exists)
+    }
+
     @Test func listenersInTheSystemsTable() {
         #expect(ServerProcess.listeners(on: 21_000, in: table) == ["4711"])
         #expect(ServerProcess.listeners(on: 22, in: table) == ["4713"])
