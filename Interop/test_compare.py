@@ -233,14 +233,65 @@ def test_the_servers_work_is_measured_one_method_after_another(start_server, tab
         expect(page.locator(f"#row-{name} td").nth(8)).to_contain_text("µs", timeout=PATIENCE)
 
 
+def expect_plain_http_to_be_better(page: Page):
+    expect(page.locator("#plain-socketQuestions td").nth(5)).to_contain_text("ms", timeout=PATIENCE)
+    cells = {name: page.locator(f"#plain-{name} td") for name in ("pages", "socketPages", "questions", "socketQuestions")}
+    told = {name: [number(it) for it in row.all_inner_texts()[2:5]] for name, row in cells.items()}
+    assert {name: row[0] for name, row in told.items()} == dict.fromkeys(told, 1), "the browser's cache answers the other nineteen"
+    assert all(up > 0 and down > 0 for _, up, down in told.values()), told
+    assert told["pages"][2] < told["socketPages"][2]
+    expect(page.get_by_role("button", name="Try both")).to_be_enabled()
+
+
 def test_plain_http_is_better_at_what_a_cache_keeps(start_server, tab):
     page = tab(start_server().base)
     expect(page.locator("#link")).to_have_text("Connected", timeout=PATIENCE)
     page.get_by_role("button", name="Try both").click()
-    expect(page.locator("#plain-socketQuestions td").nth(5)).to_contain_text("ms", timeout=PATIENCE)
-    cells = {name: page.locator(f"#plain-{name} td") for name in ("pages", "socketPages", "questions", "socketQuestions")}
-    assert cells["pages"].nth(2).inner_text() == "1", "the browser's cache answers the other nineteen"
-    assert number(cells["pages"].nth(4).inner_text()) < number(cells["socketPages"].nth(4).inner_text())
+    expect_plain_http_to_be_better(page)
+
+
+def test_plain_http_before_the_first_report(start_server, tab):
+    page = tab("about:", "blank")
+    held = True
+
+    def hold(route):
+        route.connect_to_server().on_message(lambda text: None if held and "counts" in text else route.send(text))
+
+    page.route_web_socket(re.compile("/control$"), hold)
+    page.goto(f"{start_server().base}/compare")
+    expect(page.locator("#link")).to_have_text("Connected", timeout=PATIENCE)
+    page.get_by_role("button", name="Try both").click()
+    held = False
+    expect_plain_http_to_be_better(page)
+
+
+def test_plain_http_while_the_rest_is_paused(start_server, tab):
+    page = tab(start_server().base)
+    expect(page.locator("#sentence")).to_contain_text("by WebSocket and within", timeout=PATIENCE)
+    page.get_by_role("button", name="Pause").click()
+    row = page.locator("#row-polling td")
+    settled(row.all_inner_texts, "the figures stand")
+    page.get_by_role("button", name="Try both").click()
+    expect_plain_http_to_be_better(page)
+
+
+def test_a_lost_connection_ends_what_was_begun(start_server, tab):
+    page = tab("about:", "blank")
+    controls = []
+
+    def keep(route):
+        route.connect_to_server()
+        controls.append(route)
+
+    page.route_web_socket(re.compile("/control$"), keep)
+    page.goto(f"{start_server().base}/compare")
+    expect(page.locator("#link")).to_have_text("Connected", timeout=PATIENCE)
+    measure = page.get_by_role("button", name="Measure the server’s work")
+    measure.click()
+    expect(page.locator("#state")).to_contain_text("Nothing runs")
+    controls[0].close()
+    expect(page.locator("#state")).to_contain_text("The connection was lost", timeout=PATIENCE)
+    expect(measure).to_be_enabled()
 
 
 def test_a_connection_byte_by_byte(start_server, tab):

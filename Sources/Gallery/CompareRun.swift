@@ -71,10 +71,12 @@ final class CompareRun: Sendable {
 
     func report(others: Int) -> Report {
         state.withLock { state in
+            // Read first: whatever was over by then is in the counts.
+            let time = Self.now / 1000
             state.settle()
             return Report(
                 methods: Dictionary(uniqueKeysWithValues: Method.allCases.map { ($0.rawValue, state.total($0)) }), events: log.last + 1,
-                rate: state.rate, cpu: ProcessFigures.cpuSeconds, time: Self.now / 1000, others: others)
+                rate: state.rate, cpu: ProcessFigures.cpuSeconds, time: time, others: others)
         }
     }
 }
