@@ -129,8 +129,8 @@ extension HTTPServerHandler {
     func run(
         _ body: @escaping @Sendable (@escaping @Sendable (@escaping @Sendable (HTTPServerHandler) -> Void) -> Void) async -> Void
     ) {
-        guard let eventLoop = context?.eventLoop else { return }
-        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        guard context != nil else { return }
+        let bound = ThreadBound(self, to: thread)
         let thread = thread
         task = Task(executorPreference: thread) {
             await body { use in thread.perform { use(bound.value) } }

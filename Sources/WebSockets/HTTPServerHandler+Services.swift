@@ -40,8 +40,8 @@ extension HTTPServerHandler {
 
     /// What takes the answer to one request, on any thread; an answer to an earlier one finds nobody.
     private func responder(_ number: Int) -> (@Sendable (ServerResponse) -> Void)? {
-        guard let eventLoop = context?.eventLoop else { return nil }
-        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        guard context != nil else { return nil }
+        let bound = ThreadBound(self, to: thread)
         let thread = thread
         return { response in thread.perform { bound.value.take(response, number) } }
     }

@@ -7,7 +7,6 @@
 
 import CDuplexLinux
 import HeapModule
-import NIOConcurrencyHelpers
 import NIOCore
 import Synchronization
 
@@ -20,15 +19,12 @@ import Glibc
 /// An epoll loop; `run` occupies a thread until `stop`.
 ///
 /// `@unchecked Sendable`: the variables below the mark are touched only by the thread that runs the loop (`isCurrent`); the rest is
-/// constant, atomic or behind a lock. `@exclusivity(unchecked)`: no foreign code runs while one of them is being changed.
-final class ReactorLoop: ThreadLoop, @unchecked Sendable {
-    private typealias Work = @Sendable () -> Void
-
+/// constant, atomic or behind a lock. Once the loop has ended, "the thread that runs the loop" is whichever does a round in its place, one at
+/// a time (`DistantWork`). `@exclusivity(unchecked)`: no foreign code runs while one of them is being changed.
+final class ReactorLoop: ThreadLoop, SucceededLoop, @unchecked Sendable {
     private let epoll: OwnedDescriptor
     private let wake: OwnedDescriptor
-    // Nil once the loop has ended: what is asked for then is not done, and not kept either, as it may keep this loop. `Mutex` hands itself
-    // over in the kernel, unseen by the thread sanitizer; this lock it knows.
-    private let work = NIOLockedValueBox<[Work]?>([])
+    private let work = DistantWork()
     /// Whether the loop has been woken and has not looked at its work since: one wake-up serves a whole batch.
     private let isWoken = Atomic<Bool>(false)
     private let threadID = Atomic<UInt>(0)
@@ -51,6 +47,8 @@ final class ReactorLoop: ThreadLoop, @unchecked Sendable {
     @exclusivity(unchecked) private var deferred: [() -> Void] = []
 
     @exclusivity(unchecked) private var queues: [SendQueue] = []
+    /// Whether nobody looks at the sockets and the clock any more.
+    @exclusivity(unchecked) private var hasEnded = false
 
     private static let maxEvents = 256
     private static let maxQueues = 256
@@ -74,7 +72,7 @@ final class ReactorLoop: ThreadLoop, @unchecked Sendable {
     var isCurrent: Bool { threadID.load(ordering: .relaxed) == UInt(pthread_self()) }
 
     func execute(_ body: @escaping @Sendable () -> Void) {
-        guard work.withLockedValue({ $0?.append(body) }) != nil else { return }
+        guard work.add(body, for: self) > 0 else { return }
         guard !isWoken.exchange(true, ordering: .acquiringAndReleasing), !isCurrent else { return }
         var one: UInt64 = 1
         // It fails only if the counter is full, and then the loop is awake.
@@ -99,10 +97,22 @@ final class ReactorLoop: ThreadLoop, @unchecked Sendable {
         guests = [:]
         doDeferred()
         endTurn()
-        work.withLockedValue { $0 = nil }
+        hasEnded = true
         timers = Heap()
         ended = []
+        work.close()
         threadID.store(0, ordering: .relaxed)
+        work.succeed(self)
+    }
+
+    func doRoundInItsPlace() -> Bool {
+        threadID.store(UInt(pthread_self()), ordering: .relaxed)
+        defer { threadID.store(0, ordering: .relaxed) }
+        for body in work.takeAll() { body() }
+        endTurn()
+        doDeferred()
+        ended = []
+        return turn != nil
     }
 
     private func runRound(_ events: UnsafeMutableBufferPointer<epoll_event>) {
@@ -148,10 +158,7 @@ final class ReactorLoop: ThreadLoop, @unchecked Sendable {
         guard isWoken.load(ordering: .acquiring) else { return }
         // Before the work is taken: whoever adds some from here on wakes the loop again.
         isWoken.store(false, ordering: .sequentiallyConsistent)
-        for body in work.withLockedValue({ work in
-            defer { work = [] }
-            return work ?? []
-        }) { body() }
+        for body in work.takeAll() { body() }
     }
 
     private func endTurn() {
@@ -178,6 +185,7 @@ final class ReactorLoop: ThreadLoop, @unchecked Sendable {
     func afterwards(_ body: @escaping () -> Void) { deferred.append(body) }
 
     func schedule(at deadline: NIODeadline, _ body: @escaping () -> Void) -> LoopTimer {
+        guard !hasEnded else { return LoopTimer {} }
         let timer = DueTimer(deadline: deadline, body: body)
         timers.insert(timer)
         return LoopTimer { self.cancel(timer) }
@@ -212,7 +220,7 @@ final class ReactorLoop: ThreadLoop, @unchecked Sendable {
         if queues.count < Self.maxQueues { queues.append(queue) }
     }
 
-    /// Watches a connection; false if the system does not.
+    /// Watches a connection; false if the system does not, or the loop has ended.
     func add(_ transport: ReactorTransport, _ number: Int32) -> Bool {
         guard watchNew(number) else { return false }
         transports[Int(number)] = transport
@@ -220,6 +228,10 @@ final class ReactorLoop: ThreadLoop, @unchecked Sendable {
     }
 
     private func watchNew(_ number: Int32) -> Bool {
+        guard !hasEnded else {
+            errno = ECANCELED
+            return false
+        }
         guard duplex_epoll_ctl(epoll.number, EPOLL_CTL_ADD, number, duplex_epoll_in) == 0 else { return false }
         if transports.count <= Int(number) {
             transports.append(contentsOf: repeatElement(nil, count: Int(number) + 1 - transports.count))
@@ -227,7 +239,7 @@ final class ReactorLoop: ThreadLoop, @unchecked Sendable {
         return true
     }
 
-    /// Watches what is no WebSocket; false if the system does not.
+    /// Watches what is no WebSocket; false if the system does not, or the loop has ended.
     func add(_ guest: any ReactorGuest, _ number: Int32) -> Bool {
         guard watchNew(number) else { return false }
         guests[number] = guest

@@ -11,7 +11,7 @@ public struct ResponseStream: Sendable {
     typealias Body = nonisolated(nonsending) @Sendable (ResponseStream) async throws -> Void
 
     let thread: EventThread
-    let handler: NIOLoopBound<HTTPServerHandler>
+    let handler: ThreadBound<HTTPServerHandler>
 
     /// Sends a piece, and waits until the system has taken it.
     ///
@@ -48,8 +48,8 @@ extension ServerResponse {
 extension HTTPServerHandler {
     /// Runs what writes the body; the head has been sent.
     func stream(_ body: @escaping ResponseStream.Body, closes: Bool) {
-        guard let eventLoop = context?.eventLoop else { return }
-        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        guard context != nil else { return }
+        let bound = ThreadBound(self, to: thread)
         let (thread, logger) = (thread, server.logger)
         task = server.streams.begin(on: thread) {
             do {

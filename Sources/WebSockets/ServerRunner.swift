@@ -24,6 +24,7 @@ final class ServerRunner: Sendable {
     private let host: String
     private let port: Int
     private let group: MultiThreadedEventLoopGroup
+    private let loops: [NIOLoop]
     private let threads: [ObjectIdentifier: EventThread]
     /// NIO's threads and the reactors': the owners of connections.
     private var owners: [EventThread] { Array(threads.values) + (reactors?.threads ?? []) }
@@ -46,9 +47,11 @@ final class ServerRunner: Sendable {
             reactors?.connectionClosed()
         }
         group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, core.configuration.threads))
+        let eventLoops = Array(group.makeIterator())
+        loops = eventLoops.map { NIOLoop($0) }
         threads = Dictionary(
-            uniqueKeysWithValues: group.makeIterator().map {
-                (ObjectIdentifier($0), EventThread(eventLoop: $0, statistics: core.statistics, broker: core.broker))
+            uniqueKeysWithValues: zip(eventLoops, loops).map {
+                (ObjectIdentifier($0), EventThread(loop: $1, statistics: core.statistics, broker: core.broker))
             })
     }
 
@@ -222,7 +225,9 @@ final class ServerRunner: Sendable {
         await reactors?.stopListening()
         // They first: they give connections to NIO.
         await reactors?.stop()
+        for loop in loops { loop.willEnd() }
         try? await group.shutdownGracefully()
+        for loop in loops { loop.didEnd() }
         await core.broker.stop()
     }
 }

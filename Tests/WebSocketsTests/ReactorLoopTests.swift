@@ -109,7 +109,7 @@ import WebSocketCore
         try await bench.stop()
     }
 
-    /// What nobody will do any more must not keep the loop, and its descriptors, for ever.
+    /// Neither what is due after its end, nor what is asked for then, keeps the loop and its descriptors for ever.
     @Test func nothingKeepsALoopThatHasEnded() async throws {
         weak var loop: ReactorLoop?
         do {
@@ -119,9 +119,63 @@ import WebSocketCore
             bench.loop.execute { _ = thread.schedule(at: .now() + .hours(1)) { _ = thread } }
             await bench.settle()
             try await bench.stop()
+            await withCheckedContinuation { continuation in thread.performLater { continuation.resume() } }
             thread.performLater { _ = thread }
         }
-        #expect(loop == nil)
+        while loop != nil { await Task.yield() }
+    }
+
+    /// In order, one at a time, and as the loop's thread, whoever asks.
+    @Test func workIsDoneAfterTheEnd() async throws {
+        let bench = try ReactorBench()
+        try await bench.stop()
+        let loop = bench.loop
+        let (seen, isInside) = (Box<[Int]>([]), Box(false))
+        await withTaskGroup(of: Void.self) { group in
+            for task in 0..<8 {
+                group.addTask {
+                    for index in 0..<500 {
+                        loop.execute {
+                            #expect(loop.isCurrent)
+                            #expect(!isInside.value)
+                            isInside.value = true
+                            seen.change { $0.append(1000 * task + index) }
+                            isInside.value = false
+                        }
+                        await Task.yield()
+                    }
+                }
+            }
+        }
+        await bench.settle()
+        #expect(!loop.isCurrent)
+        #expect(seen.value.count == 4000)
+        for task in 0..<8 { #expect(seen.value.filter { $0 / 1000 == task } == (0..<500).map { 1000 * task + $0 }) }
+    }
+
+    @Test func noConnectionComesAfterTheEnd() async throws {
+        let bench = try ReactorBench()
+        try await bench.stop()
+        let (_, peer) = try await bench.connect { _ in TestEcho() }
+        #expect(try await peer.readToEnd() == [])
+    }
+
+    /// A task that never rests does not keep another from going on.
+    @Test func tasksGoOnAfterTheEnd() async throws {
+        let bench = try ReactorBench()
+        try await bench.stop()
+        let (loop, isEnough) = (bench.loop, Box(false))
+        let restless = Task(executorPreference: bench.thread) {
+            while !isEnough.value { await Task.yield() }
+            return loop.isCurrent
+        }
+        let other = Task(executorPreference: bench.thread) {
+            try await Task.sleep(for: .milliseconds(1))
+            isEnough.value = true
+            return loop.isCurrent
+        }
+        #expect(try await other.value)
+        #expect(await restless.value)
     }
 
     @Test func stoppingCutsWhatIsConnected() async throws {

@@ -159,6 +159,55 @@ import WebSocketCore
         try await run.value
     }
 
+    // MARK: Afterwards
+
+    /// Whoever still asks what belonged to the server is answered, and whatever ran beside a connection goes on.
+    @Test(arguments: [WebSocketServer.Transport.automatic, .nio])
+    func nobodyWaitsForAServerThatHasEnded(transport: WebSocketServer.Transport) async throws {
+        var configuration = WebSocketServer.Configuration.forTests()
+        configuration.transport = transport
+        let (sockets, streams) = (Box<[WebSocket]>([]), Box<[ResponseStream]>([]))
+        let (isHere, isOver) = (Gate(), Gate())
+        let beside = Box<Task<Bool, any Error>?>(nil)
+        try await withServer(configuration) { server in
+            server.webSocket("/") { socket in
+                sockets.change { $0.append(socket) }
+                beside.value = Task(executorPreference: socket.executor) {
+                    isHere.open()
+                    await isOver.wait()
+                    try await Task.sleep(for: .milliseconds(1))
+                    return socket.thread.isCurrent
+                }
+                _ = await socket.waitUntilClosed()
+            }
+            server.http { _ in
+                .stream { stream in
+                    streams.change { $0.append(stream) }
+                    try await stream.write("begun")
+                    try await Task.sleep(for: .seconds(1000))
+                }
+            }
+        } _: { port, _ in
+            let client = try await RawClient.open(port: port, path: "/")
+            let other = try await RawClient.connect(port: port)
+            try await other.send("GET /a HTTP/1.1\r\nHost: a\r\n\r\n")
+            _ = try await other.readHead()
+            await isHere.wait()
+            while streams.value.isEmpty { await Task.yield() }
+            withExtendedLifetime(client) {}
+        }
+        let (socket, stream) = (try #require(sockets.value.first), try #require(streams.value.first))
+        await #expect(throws: ConnectionClosed.self) { for try await _ in socket {} }
+        await #expect(throws: (any Error).self) { try await socket.send("x") }
+        await #expect(throws: (any Error).self) { try await socket.ping() }
+        await #expect(throws: (any Error).self) { try await socket.sendMessage(.text) { _ in } }
+        await #expect(throws: NetworkError.self) { try await stream.write("x") }
+        _ = await socket.waitUntilClosed()
+        #expect(socket.trySend(.text("x")) == .dropped)
+        isOver.open()
+        #expect(try await beside.value?.value == true)
+    }
+
     // MARK: Limits
 
     @Test func answersConnectionsOverTheLimitWith503() async throws {

@@ -161,7 +161,7 @@ final class SocketBench: @unchecked Sendable {
     /// Runs what is due, and what waits for the loop to look at its sockets.
     func run() {
         embedded?.run()
-        while loop.isWaiting, let embedded { embedded.advanceTime(by: NIOLoop.pause) }
+        while loop.isAsked, let embedded { embedded.advanceTime(by: NIOLoop.pause) }
     }
 
     /// Turns the clock.

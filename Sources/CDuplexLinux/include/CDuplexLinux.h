@@ -1,4 +1,4 @@
-// What Linux offers and Swift's Glibc module does not show: epoll(7), eventfd(2) and accept4(2); and, everywhere, which Swift task runs.
+// What Linux offers and Swift's Glibc module does not show: epoll(7), eventfd(2) and accept4(2); and, everywhere, which Swift task and which thread runs.
 
 #ifndef CDUPLEXLINUX_H
 #define CDUPLEXLINUX_H
@@ -38,6 +38,12 @@ ssize_t duplex_send(int descriptor, const void *bytes, size_t count);
 ssize_t duplex_recv(int descriptor, void *bytes, size_t count);
 
 #endif
+
+#include <pthread.h>
+#include <stdint.h>
+
+/// Which thread runs, to compare with as long as that thread lives; never 0.
+static inline uintptr_t duplex_current_thread(void) { return (uintptr_t)pthread_self(); }
 
 // A function of Swift's runtime, which every compiled async function may call: its name and convention are part of the stable interface.
 __attribute__((swiftcall)) void *swift_task_getCurrent(void);
