@@ -180,7 +180,6 @@ HURRY = """() => {
 @pytest.mark.parametrize("path", EXHIBITS)
 def test_a_reader_is_faster_than_the_server(server, browser: Browser, path):
     """What is done before the first answer is answered later or does nothing: the page is whole afterwards."""
-    context = browser.new_context()
     complaints, messages = [], []
     is_held = True
 
@@ -192,22 +191,22 @@ def test_a_reader_is_faster_than_the_server(server, browser: Browser, path):
     def hold(route):
         route.connect_to_server().on_message(lambda message: (messages.append((route, message)), pass_on()))
 
-    page = context.new_page()
-    page.on("pageerror", lambda error: complaints.append(error.stack))
-    page.route_web_socket(re.compile("."), hold)
-    page.goto(f"{server.base}/{path}")
-    # The support desk's is a Socket.IO connection, which is none before the server's first words.
-    if path != "support":
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(error.stack))
+        page.route_web_socket(re.compile("."), hold)
+        page.goto(f"{server.base}/{path}")
+        # The support desk's is a Socket.IO connection, which is none before the server's first words.
+        if path != "support":
+            expect(page.locator("#link")).to_have_text("Connected", timeout=PATIENCE)
+        assert page.evaluate(HURRY) > 0 or path == "dashboard"
+        is_held = False
+        pass_on()
+        # The last of the support desk's buttons leaves it.
+        enter(page, path)
         expect(page.locator("#link")).to_have_text("Connected", timeout=PATIENCE)
-    assert page.evaluate(HURRY) > 0 or path == "dashboard"
-    is_held = False
-    pass_on()
-    # The last of the support desk's buttons leaves it.
-    enter(page, path)
-    expect(page.locator("#link")).to_have_text("Connected", timeout=PATIENCE)
-    # What follows from the first answers: the slowest page asks again after a second.
-    page.wait_for_timeout(1500)
-    context.close()
+        # What follows from the first answers: the slowest page asks again after a second.
+        page.wait_for_timeout(1500)
     assert complaints == []
 
 

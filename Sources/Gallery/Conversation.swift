@@ -58,7 +58,8 @@ extension WebSocket {
 
     /// Hands each message to a closure as it came, text or binary; see above.
     func converse(within limits: RateLimits, _ body: (Message) async throws -> Void) async throws {
-        let user = user
+        // A comparison has no user, but its own name.
+        let user = user.isEmpty ? run : user
         var excess = 0
         for try await message in self {
             do {

@@ -59,10 +59,10 @@ package final class TopicCluster: Sendable {
         for topic in [ClusterMessage.topic, ClusterMessage.topic(of: node)] { backplane.subscribe(to: .topic(topic)) }
         let backplane = backplane
         presence.connect(shares: { backplane.shares($0) }, tell: { [weak self] in self?.tell($0) })
-        let timer = eventLoop.scheduleRepeatedTask(initialDelay: .zero, delay: heartbeat) { [weak self] _ in self?.tick() }
         state.withLockedValue { state in
             state.countHere = countHere
-            state.timer = timer
+            // Under the lock, for which the first heartbeat waits: what others answer to it is taken only where there is a timer.
+            state.timer = eventLoop.scheduleRepeatedTask(initialDelay: .zero, delay: heartbeat) { [weak self] _ in self?.tick() }
         }
     }
 

@@ -30,7 +30,7 @@ final class Arrival: ReactorGuest, TimerWheelElement, @unchecked Sendable {
     let address: SocketAddress?
     let acceptedAt: NIODeadline
     var timer = TimerWheelPlace.none
-    /// Who decides what becomes of it; not changed once it is set.
+    /// Who decides what becomes of it.
     var reception: Reception?
 
     init(_ descriptor: consuming OwnedDescriptor, from address: SocketAddress?, at now: NIODeadline, _ slots: ConnectionSlots) {
@@ -51,7 +51,12 @@ final class Arrival: ReactorGuest, TimerWheelElement, @unchecked Sendable {
 
     func ready() { reception?.look(at: self) }
 
-    func loopEnded() { descriptor = nil }
+    func loopEnded() {
+        descriptor = nil
+        slot = nil
+        // Its alarm still has this in its wheel.
+        reception = nil
+    }
 
     func timerFired() { reception?.deadlineCame(self) }
 }

@@ -20,11 +20,11 @@ import Glibc
 ///
 /// `@unchecked Sendable`: the variables below the mark are touched only by the thread that runs the loop (`isCurrent`); the rest is
 /// constant, atomic or behind a lock. Once the loop has ended, "the thread that runs the loop" is whichever does a round in its place, one at
-/// a time (`DistantWork`). `@exclusivity(unchecked)`: no foreign code runs while one of them is being changed.
+/// a time (`LoopWork`). `@exclusivity(unchecked)`: no foreign code runs while one of them is being changed.
 final class ReactorLoop: ThreadLoop, SucceededLoop, @unchecked Sendable {
     private let epoll: OwnedDescriptor
     private let wake: OwnedDescriptor
-    private let work = DistantWork()
+    private let work = LoopWork()
     /// Whether the loop has been woken and has not looked at its work since: one wake-up serves a whole batch.
     private let isWoken = Atomic<Bool>(false)
     private let threadID = Atomic<UInt>(0)
@@ -48,7 +48,7 @@ final class ReactorLoop: ThreadLoop, SucceededLoop, @unchecked Sendable {
 
     @exclusivity(unchecked) private var queues: [SendQueue] = []
     /// Whether nobody looks at the sockets and the clock any more.
-    @exclusivity(unchecked) private var hasEnded = false
+    @exclusivity(unchecked) private(set) var hasEnded = false
 
     private static let maxEvents = 256
     private static let maxQueues = 256
@@ -98,6 +98,8 @@ final class ReactorLoop: ThreadLoop, SucceededLoop, @unchecked Sendable {
         doDeferred()
         endTurn()
         hasEnded = true
+        // Whoever asked for them may hold them, and what they would call holds this loop.
+        for timer in timers.unordered { timer.body = nil }
         timers = Heap()
         ended = []
         work.close()

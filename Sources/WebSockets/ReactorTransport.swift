@@ -43,8 +43,13 @@ final class ReactorTransport: Transport {
     /// Begins: the handler is told, the handshake answered, and then comes what had been read already.
     func start(_ handler: any WebSocketHandler, answer: ByteBuffer, leftOver: ByteBuffer) {
         guard loop?.add(self, number) == true else {
-            socket.logger.warning("a connection is dropped: epoll can not watch it: \(String(cString: strerror(errno)))")
-            return
+            let code = errno
+            socket.logger.warning("a connection is dropped: epoll can not watch it: \(String(cString: strerror(code)))")
+            descriptor = nil
+            // Whoever has it already, from its handler's making, is told as of any other's end.
+            begin(handler, answer)
+            socket.transportFailed(IOError(errnoCode: code, reason: "epoll_ctl"))
+            return socket.transportClosed()
         }
         begin(handler, answer)
         guard leftOver.readableBytes > 0 else { return }

@@ -78,6 +78,7 @@ final class Reactors: Sendable {
         let slotBox = Mutex<HeldSlot?>(consume slot)
         loop.execute {
             guard let descriptor = box.withLock({ $0.take() }), let slot = slotBox.withLock({ $0.take() }) else { return }
+            guard !loop.hasEnded else { return core.requestEnded() }
             let socket = accepted.makeSocket(thread)
             let transport = ReactorTransport(socket: socket, descriptor: descriptor, slot: slot)
             thread.inTurn { transport.start(accepted.makeHandler(socket), answer: accepted.answer, leftOver: leftOver) }

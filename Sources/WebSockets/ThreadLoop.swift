@@ -29,16 +29,17 @@ struct LoopTimer {
 /// would keep it from them for ever. After so many rounds, the next one waits for a moment in which it looks.
 ///
 /// `@unchecked Sendable`: the variables below the mark are touched only on the loop's thread, and once the loop has ended, by whichever does a
-/// round in its place, one at a time (`DistantWork`).
+/// round in its place, one at a time (`LoopWork`).
 final class NIOLoop: ThreadLoop, SucceededLoop, @unchecked Sendable {
     private let eventLoop: any EventLoop
-    private let distant = DistantWork()
+    private let work = LoopWork()
     /// The thread that does a round in the loop's place.
     private let successor = Atomic<UInt>(0)
 
     // MARK: Touched on the loop's thread only
 
-    private var work: [() -> Void] = []
+    /// Whether the thread itself has asked for something since the last round.
+    private var hasWork = false
     /// The thread whose turn is under way.
     private var turn: EventThread?
     /// Whether a round is to come.
@@ -46,6 +47,8 @@ final class NIOLoop: ThreadLoop, SucceededLoop, @unchecked Sendable {
     private var isInRound = false
     /// How many rounds, each asked for by the one before, led to the one that is being done or to come.
     private var rounds = 0
+    /// When the first of these had ended.
+    private var firstEnd = NIODeadline.uptimeNanoseconds(0)
     private var hasEnded = false
 
     private static let maxRounds = 16
@@ -61,16 +64,32 @@ final class NIOLoop: ThreadLoop, SucceededLoop, @unchecked Sendable {
     var isCurrent: Bool { eventLoop.inEventLoop || successor.load(ordering: .relaxed) == duplex_current_thread() }
 
     func execute(_ body: @escaping @Sendable () -> Void) {
+        // One queue for all, so that nothing is done before what was asked for earlier.
+        let count = work.add(body, for: self)
         if isCurrent {
-            work.append(body)
+            hasWork = true
             ask()
-        } else if distant.add(body, for: self) == 1 {
-            // One for a batch.
-            eventLoop.execute { self.doDistant() }
+        } else if count == 1 {
+            // One errand for a batch.
+            let errand = Errand(self)
+            eventLoop.execute { errand.run() }
         }
     }
 
-    private func doDistant() { for body in distant.takeAll() { body() } }
+    /// Has the loop do what waits; or forget it, if the event loop is its owner's, who has ended it: nobody would ever do it.
+    private final class Errand: Sendable {
+        private let loop: NIOLoop
+        private let isDone = Atomic<Bool>(false)
+
+        init(_ loop: NIOLoop) { self.loop = loop }
+
+        deinit { if !isDone.load(ordering: .relaxed) { loop.work.forget() } }
+
+        func run() {
+            isDone.store(true, ordering: .relaxed)
+            loop.doWork()
+        }
+    }
 
     // MARK: On the loop's thread
 
@@ -87,45 +106,55 @@ final class NIOLoop: ThreadLoop, SucceededLoop, @unchecked Sendable {
 
     /// Has a round come, once the event loop has done what it was asked for before.
     private func ask() {
-        guard !isAsked, !hasEnded else { return }
+        guard !isAsked else { return }
         isAsked = true
-        rounds = isInRound ? rounds + 1 : 1
-        let eventLoop = eventLoop.assumeIsolated()
-        if rounds <= Self.maxRounds { return eventLoop.execute { self.doRound() } }
-        rounds = 0
-        eventLoop.scheduleTask(in: Self.pause) { self.doRound() }
+        guard !isInRound else { return }
+        rounds = 1
+        eventLoop.assumeIsolated().execute { self.doRound() }
     }
 
     private func doRound() {
+        runRound()
+        guard isAsked else { return }
+        if rounds == 1 { firstEnd = now }
+        rounds += 1
+        if rounds <= Self.maxRounds { return eventLoop.assumeIsolated().execute { self.doRound() } }
+        rounds = 0
+        // What is due before the loop gets to look at its sockets, it does at once. So the pause is as long as a round has taken, too: where all is
+        // slow, so is the loop.
+        let pause = max(Self.pause, .nanoseconds((now - firstEnd).nanoseconds / Int64(Self.maxRounds)))
+        eventLoop.assumeIsolated().scheduleTask(in: pause) { self.doRound() }
+    }
+
+    private func runRound() {
         isAsked = false
         isInRound = true
-        defer { isInRound = false }
-        for body in work.take() { body() }
+        if hasWork {
+            hasWork = false
+            doWork()
+        }
         turn.take()?.endTurn()
+        isInRound = false
     }
+
+    private func doWork() { for body in work.takeAll() { body() } }
 
     // MARK: The end
 
-    /// The event loop is about to end: what other threads ask for waits.
-    func willEnd() { distant.close() }
+    /// The event loop is about to end: what is asked for waits for that, as NIO's event loops do not take it any more from a moment on that they
+    /// do not tell of.
+    func willEnd() { work.close() }
 
     /// The event loop has ended, with its thread.
-    func didEnd() { distant.succeed(self) }
+    func didEnd() { work.succeed(self) }
 
     func doRoundInItsPlace() -> Bool {
         successor.store(duplex_current_thread(), ordering: .relaxed)
         defer { successor.store(0, ordering: .relaxed) }
         hasEnded = true
-        doDistant()
-        doRound()
-        return !work.isEmpty || turn != nil
-    }
-}
-
-extension Array {
-    /// Empties it, and gives what was in it.
-    fileprivate mutating func take() -> Self {
-        defer { self = [] }
-        return self
+        isInRound = true
+        doWork()
+        runRound()
+        return isAsked
     }
 }

@@ -58,7 +58,7 @@ final class TopicBroker: Sendable {
         cluster?.start { [weak self] in await self?.subscribersHere(of: $0) ?? 0 }
     }
 
-    /// Forgets the threads, before they end: what is asked of one that has ended is never answered.
+    /// Forgets the threads, before they end.
     func detach() { threads.withLockedValue { $0 = [] } }
 
     func stop() async {

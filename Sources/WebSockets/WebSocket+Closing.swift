@@ -31,7 +31,7 @@ extension WebSocket {
 
     /// Waits until the connection has ended, and says how.
     public nonisolated(nonsending) func waitUntilClosed() async -> Closure {
-        // The thread may have ended with its server by now.
+        // Without a way to the thread and back.
         if let closure = endedClosure { return closure }
         return await withCheckedContinuation { continuation in
             thread.perform { self.park(continuation) }

@@ -101,6 +101,46 @@ import WebSocketCore
         #expect(order.value == ["now", "later"])
     }
 
+    /// Whoever asks, on the thread or elsewhere, is not overtaken by who asks later.
+    @Test func workIsDoneInTheOrderOfItsAsking() async {
+        let loop = NIOLoop(MultiThreadedEventLoopGroup.singleton.any())
+        let order = Box<[String]>([])
+        let (isHeld, hasAsked) = (Gate(), Gate())
+        let (ask, goOn) = (ThreadGate(), ThreadGate())
+        loop.execute {
+            isHeld.open()
+            ask.wait()
+            loop.execute { order.change { $0.append("on the thread") } }
+            hasAsked.open()
+            goOn.wait()
+        }
+        await isHeld.wait()
+        // The event loop is asked for this one, and does with it what else is there by then.
+        loop.execute { order.change { $0.append("first") } }
+        ask.open()
+        await hasAsked.wait()
+        loop.execute { order.change { $0.append("elsewhere") } }
+        goOn.open()
+        await withCheckedContinuation { continuation in loop.execute { continuation.resume() } }
+        #expect(order.value == ["first", "on the thread", "elsewhere"])
+    }
+
+    /// A client's event loop is its owner's to end. What will never be done is not kept, as it may keep the thread.
+    @Test func nothingIsKeptForAnEventLoopThatItsOwnerHasEnded() async throws {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let loop = NIOLoop(group.next())
+        try await group.shutdownGracefully()
+        for _ in 0..<2 {
+            weak var kept: Box<Int>?
+            do {
+                let box = Box(0)
+                kept = box
+                loop.execute { box.value = 1 }
+            }
+            #expect(kept == nil)
+        }
+    }
+
     @Test func tasksThatWakeEachOtherDoNotStarveTheSockets() {
         let bench = SocketBench()
         let rounds = Box(0)

@@ -116,12 +116,15 @@ import WebSocketCore
             let bench = try ReactorBench()
             let thread = bench.thread
             loop = bench.loop
+            // Its keepalive has a timer, which the thread holds as well.
+            _ = try await bench.connect(ConnectionConfiguration(keepalive: .init(interval: .seconds(1000)))) { _ in TestEcho() }
             bench.loop.execute { _ = thread.schedule(at: .now() + .hours(1)) { _ = thread } }
             await bench.settle()
             try await bench.stop()
             await withCheckedContinuation { continuation in thread.performLater { continuation.resume() } }
             thread.performLater { _ = thread }
         }
+        // If something does, until the time limit.
         while loop != nil { await Task.yield() }
     }
 
@@ -156,8 +159,9 @@ import WebSocketCore
     @Test func noConnectionComesAfterTheEnd() async throws {
         let bench = try ReactorBench()
         try await bench.stop()
-        let (_, peer) = try await bench.connect { _ in TestEcho() }
+        let (socket, peer) = try await bench.connect { _ in TestEcho() }
         #expect(try await peer.readToEnd() == [])
+        #expect(await socket.waitUntilClosed().code == .abnormalClosure)
     }
 
     /// A task that never rests does not keep another from going on.

@@ -66,6 +66,18 @@ import WebSocketCore
         try await bench.stop()
     }
 
+    @Test func nothingKeepsOneThatHadSaidNothingWhenTheLoopEnded() async throws {
+        weak var loop: ReactorLoop?
+        var slotIsFree: Gate?
+        try await withArrival { arrival in
+            loop = arrival.bench.loop
+            slotIsFree = arrival.slotIsFree
+        }
+        await slotIsFree?.wait()
+        // If something does, until the time limit.
+        while loop != nil { await Task.yield() }
+    }
+
     @Test func opensAPlainHandshakeAndReadsTheFramesBehindIt() async throws {
         try await withArrival { arrival in
             try await arrival.peer.send(Array(RawClient.handshake().utf8) + Self.hello + Self.bye)

@@ -1,19 +1,26 @@
-// What other threads ask a loop to do; and who does it once the loop has ended.
+// What a loop is asked to do; and who does it once the loop has ended.
 
 import NIOConcurrencyHelpers
 
-/// What other threads ask a loop to do.
+/// What a loop is asked to do, in order.
 ///
 /// A loop ends with its server, and its connections may outlive it in the hands of tasks that still ask them for something, or prefer their
 /// thread. None of these may be left waiting. So once the loop has ended, its rounds are done by the runtime's threads: one at a time, so that
 /// what is confined to the loop's thread still has but one owner, and only where something is asked for.
-struct DistantWork: Sendable {
+struct LoopWork: Sendable {
     typealias Body = @Sendable () -> Void
+
+    private enum Stage {
+        case running
+        /// Nobody wakes the loop any more; what is asked for waits for its end.
+        case ending
+        /// Rounds are done in the loop's place.
+        case succeeded
+    }
 
     private struct State {
         var bodies: [Body] = []
-        /// Whether nobody is to wake the loop any more.
-        var isClosed = false
+        var stage = Stage.running
         /// Whether somebody does a round in the loop's place, or will.
         var isBusy = false
     }
@@ -21,13 +28,17 @@ struct DistantWork: Sendable {
     // `Mutex` hands itself over in the kernel, unseen by the thread sanitizer; this lock it knows.
     private let state = NIOLockedValueBox(State())
 
-    /// Adds something, and says how much waits for the loop, which is to be woken for it; 0 if it has ended.
+    /// Adds something, and says how much waits for the loop, which is to be woken for it; 0 if it is ending or has ended.
     func add(_ body: @escaping Body, for loop: some SucceededLoop) -> Int {
         let (count, begins) = state.withLockedValue { state in
             state.bodies.append(body)
-            guard state.isClosed else { return (state.bodies.count, false) }
-            defer { state.isBusy = true }
-            return (0, !state.isBusy)
+            switch state.stage {
+            case .running: return (state.bodies.count, false)
+            case .ending: return (0, false)
+            case .succeeded:
+                defer { state.isBusy = true }
+                return (0, !state.isBusy)
+            }
         }
         if begins { Task.detached { self.doRounds(of: loop) } }
         return count
@@ -40,16 +51,30 @@ struct DistantWork: Sendable {
         }
     }
 
-    /// Has everything wait that is asked for from here on: the loop is ending.
-    func close() {
-        state.withLockedValue { state in
-            state.isClosed = true
-            state.isBusy = true
+    /// Forgets what waits, unless the loop's end is being seen to.
+    func forget() {
+        let forgotten = state.withLockedValue { state -> [Body] in
+            guard state.stage == .running else { return [] }
+            defer { state.bodies = [] }
+            return state.bodies
         }
+        // What these held goes here, where the lock is free.
+        withExtendedLifetime(forgotten) {}
     }
 
-    /// Does what waits, and has the rest done as it comes; after `close` and the loop's end.
-    func succeed(_ loop: some SucceededLoop) { doRounds(of: loop) }
+    /// Has all wait that is asked for from here on.
+    func close() { state.withLockedValue { if $0.stage == .running { $0.stage = .ending } } }
+
+    /// Does what waits, and has the rest done as it comes; after `close`, and the end of the loop and of its thread's part in it.
+    func succeed(_ loop: some SucceededLoop) {
+        let isFirst = state.withLockedValue { state in
+            guard state.stage == .ending else { return false }
+            state.stage = .succeeded
+            state.isBusy = true
+            return true
+        }
+        if isFirst { doRounds(of: loop) }
+    }
 
     private func doRounds(of loop: some SucceededLoop) {
         let isMore = loop.doRoundInItsPlace()
