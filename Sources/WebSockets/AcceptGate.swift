@@ -1,8 +1,9 @@
-// What a listening socket does while the process has no file descriptors left.
+// What a listening socket does while the process has few file descriptors left, or none.
 //
-// accept(2) then fails with EMFILE, and the connection stays in the system's queue: the socket stays readable, and whoever just tries again
-// does so at the full speed of a core. So the socket is no longer watched until a connection of this server has ended, or for a
-// second, as files and other sockets of the process take descriptors too. Who connects meanwhile waits in the system's queue.
+// Without any, accept(2) fails with EMFILE, and the connection stays in the system's queue: the socket stays readable, and whoever just tries
+// again does so at the full speed of a core. So the socket is no longer watched until a connection of this server has ended, or for a
+// second, as files and other sockets of the process take descriptors too. Who connects meanwhile waits in the system's queue. The same is
+// done some descriptors before (see `DescriptorReserve`).
 
 import Logging
 import NIOCore
@@ -28,9 +29,14 @@ final class AcceptGate: ChannelInboundHandler, @unchecked Sendable {
     private let isPaused = Atomic<Bool>(false)
     private var retry: Scheduled<Void>?
     private var shortage: AcceptShortage
+    /// Nil before the channel is active, and for a channel that is none of the system's.
+    private var reserve: DescriptorReserve?
 
-    /// - Parameter retryInterval: how long a pause lasts if no connection ends.
-    init(logger: Logger, retryInterval: TimeAmount = .seconds(1)) {
+    /// - Parameters:
+    ///   - retryInterval: how long a pause lasts if no connection ends.
+    ///   - reserve: what is left to others; nil for what the system has when the channel becomes active.
+    init(logger: Logger, retryInterval: TimeAmount = .seconds(1), reserve: DescriptorReserve? = nil) {
+        self.reserve = reserve
         shortage = AcceptShortage(logger)
         self.retryInterval = retryInterval
     }
@@ -41,11 +47,26 @@ final class AcceptGate: ChannelInboundHandler, @unchecked Sendable {
         paused.withLock { $0 }?.eventLoop.execute { self.resume() }
     }
 
+    func channelActive(context: ChannelHandlerContext) {
+        let pipeline = context.pipeline.syncOperations
+        reserve = try? reserve ?? pipeline.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { DescriptorReserve(probing: $0) }
+        context.fireChannelActive()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        // NIO does not say which number the connection has, so this asks each time; beside a NIO channel that is little.
+        if let reserve, reserve.isReached {
+            pause(context.channel)
+            shortage.warn(at: context.eventLoop.now, cause: reserve.cause)
+        }
+        context.fireChannelRead(data)
+    }
+
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         // NIO goes on after these errors of accept(2), and after ECONNABORTED, which is of one connection alone.
         guard let error = error as? IOError, AcceptShortage.codes.contains(error.errnoCode) else { return context.fireErrorCaught(error) }
         pause(context.channel)
-        shortage.warn(at: context.eventLoop.now, error)
+        shortage.warn(at: context.eventLoop.now, cause: "\(error)")
     }
 
     func channelInactive(context: ChannelHandlerContext) {
@@ -59,17 +80,25 @@ final class AcceptGate: ChannelInboundHandler, @unchecked Sendable {
     private func pause(_ channel: any Channel) {
         // Not to answer `read` would not do: after an error NIO watches the socket on, whether a read was asked for or not.
         try? channel.syncOptions?.setOption(.autoRead, value: false)
+        // From now on each is looked at before the next one is accepted.
+        try? channel.syncOptions?.setOption(.maxMessagesPerRead, value: 1)
         paused.withLock { $0 = channel }
         isPaused.store(true, ordering: .releasing)
+        wait(on: channel)
+    }
+
+    private func wait(on channel: any Channel) {
         retry?.cancel()
         retry = channel.eventLoop.assumeIsolated().scheduleTask(in: retryInterval) { [weak self] in self?.resume() }
     }
 
     private func resume() {
+        guard let channel = paused.withLock({ $0 }) else { return }
+        if reserve?.isReached == true { return wait(on: channel) }
         retry?.cancel()
         isPaused.store(false, ordering: .releasing)
-        let channel = paused.withLock { $0.take() }
-        try? channel?.syncOptions?.setOption(.autoRead, value: true)
+        paused.withLock { $0 = nil }
+        try? channel.syncOptions?.setOption(.autoRead, value: true)
     }
 }
 
@@ -85,12 +114,12 @@ struct AcceptShortage {
 
     init(_ logger: Logger) { self.logger = logger }
 
-    mutating func warn(at now: NIODeadline, _ error: IOError) {
+    /// - Parameter isLasting: whether it does not pass before a connection ends.
+    mutating func warn(at now: NIODeadline, cause: String, isLasting: Bool = true) {
         if let warnedAt, now < warnedAt + Self.warningInterval { return }
         warnedAt = now
         let advice =
-            Self.codes.contains(error.errnoCode)
-            ? "until one ends: raise the limit of open files (ulimit -n), or set maxConnections below it" : "for now"
-        logger.warning("no connection can be accepted \(advice)", metadata: ["cause": "\(error)"])
+            isLasting ? "until one ends: raise the limit of open files (ulimit -n), or set maxConnections below it" : "for now"
+        logger.warning("no connection can be accepted \(advice)", metadata: ["cause": "\(cause)"])
     }
 }

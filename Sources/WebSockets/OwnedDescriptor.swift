@@ -1,10 +1,10 @@
 // A file descriptor with one owner.
 
-#if os(Linux)
-
-#if canImport(Musl)
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Musl)
 import Musl
-#else
+#elseif canImport(Glibc)
 import Glibc
 #endif
 
@@ -31,5 +31,3 @@ struct OwnedDescriptor: ~Copyable, Sendable {
         return number
     }
 }
-
-#endif

@@ -15,7 +15,7 @@ import Musl
 import Glibc
 #endif
 
-/// Accepts connections on a reactor's loop, and pauses while the system has no descriptors or memory for more (see `AcceptGate`).
+/// Accepts connections on a reactor's loop, and pauses while the system has few descriptors or no memory for more (see `AcceptGate`).
 ///
 /// `@unchecked Sendable`: the variables are touched only on the loop's thread; the rest is constant or atomic.
 final class ReactorListener: ReactorGuest, @unchecked Sendable {
@@ -26,6 +26,10 @@ final class ReactorListener: ReactorGuest, @unchecked Sendable {
     private var descriptor: OwnedDescriptor?
     private var turn = 0
     private var shortage: AcceptShortage
+    private let reserve: DescriptorReserve
+    /// The first number that is kept for others. A connection below it costs no look. Once one was not, each is followed by a look, as the
+    /// next may get a number behind it though this one has got one that was free again.
+    private var reserveStart: Int32
     private let isPaused = Atomic<Bool>(false)
     private var retry: LoopTimer?
 
@@ -36,15 +40,19 @@ final class ReactorListener: ReactorGuest, @unchecked Sendable {
     ///   - descriptor: of a listening socket that does not block.
     ///   - receptions: of all threads; the first one's loop accepts.
     ///   - retryInterval: how long a pause lasts if no connection ends.
+    ///   - reserve: the descriptors that are left to others; nil for what the system has.
     init?(
         _ descriptor: consuming OwnedDescriptor, _ receptions: [Reception], _ slots: ConnectionSlots, _ logger: Logger,
-        retryInterval: TimeAmount = .seconds(1)
+        retryInterval: TimeAmount = .seconds(1), reserve: DescriptorReserve? = nil
     ) {
         guard let first = receptions.first else { return nil }
         loop = first.loop
         self.receptions = receptions
         self.slots = slots
         self.retryInterval = retryInterval
+        let reserve = reserve ?? DescriptorReserve(probing: descriptor.number)
+        self.reserve = reserve
+        reserveStart = Int32(clamping: reserve.start)
         self.descriptor = consume descriptor
         shortage = AcceptShortage(logger)
     }
@@ -87,8 +95,10 @@ final class ReactorListener: ReactorGuest, @unchecked Sendable {
             guard let accepted = OwnedDescriptor(duplex_accept(number, &address)) else {
                 if failed(errno) { continue } else { break }
             }
+            let given = accepted.number
             batches[turn].append(Arrival(accepted, from: SocketAddress(address), at: now, slots))
             turn = (turn + 1) % batches.count
+            if given >= reserveStart, isReserveReached() { break }
         }
         for (reception, batch) in zip(receptions, batches) where !batch.isEmpty { hand(batch, to: reception) }
     }
@@ -110,21 +120,37 @@ final class ReactorListener: ReactorGuest, @unchecked Sendable {
         default:
             // Whatever it is, to try again at once would be to spin.
             pause()
-            shortage.warn(at: .now(), IOError(errnoCode: code, reason: "accept"))
+            let error = IOError(errnoCode: code, reason: "accept")
+            shortage.warn(at: .now(), cause: "\(error)", isLasting: AcceptShortage.codes.contains(code))
             return false
         }
+    }
+
+    /// Pauses if no more may be accepted, and says whether it has.
+    private func isReserveReached() -> Bool {
+        reserveStart = 0
+        guard reserve.isReached else { return false }
+        pause()
+        shortage.warn(at: .now(), cause: reserve.cause)
+        return true
     }
 
     private func pause() {
         loop.watch(number, 0)
         isPaused.store(true, ordering: .releasing)
+        wait()
+    }
+
+    private func wait() {
         retry?.cancel()
         retry = loop.schedule(at: .now() + retryInterval) { [weak self] in self?.resume() }
     }
 
     private func resume() {
+        guard isPaused.load(ordering: .acquiring), descriptor != nil else { return }
+        if reserve.isReached { return wait() }
         retry?.cancel()
-        guard isPaused.exchange(false, ordering: .acquiringAndReleasing), descriptor != nil else { return }
+        isPaused.store(false, ordering: .releasing)
         loop.watch(number, duplex_epoll_in)
     }
 }

@@ -20,8 +20,10 @@ import Glibc
     private let log = LogRecorder()
 
     /// Listens behind a gate, and counts whom it accepts.
-    private func listening(retry: TimeAmount, _ body: (any Channel, AcceptGate, AsyncStream<Void>) async throws -> Void) async throws {
-        let gate = AcceptGate(logger: log.logger, retryInterval: retry)
+    private func listening(
+        retry: TimeAmount, reserve: DescriptorReserve? = nil, _ body: (any Channel, AcceptGate, AsyncStream<Void>) async throws -> Void
+    ) async throws {
+        let gate = AcceptGate(logger: log.logger, retryInterval: retry, reserve: reserve)
         let (accepted, accept) = AsyncStream<Void>.makeStream()
         let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .serverChannelInitializer { $0.pipeline.addHandler(gate) }
@@ -73,6 +75,50 @@ import Glibc
             }
         }
         #expect(log.shown.count == 1)
+    }
+
+    @Test func pausesBeforeTheLastDescriptors() async throws {
+        let files = Files(limit: 100, lowestFree: 20)
+        try await listening(retry: .hours(1), reserve: files.reserve) { channel, gate, accepted in
+            var comers = accepted.makeAsyncIterator()
+            let port = channel.localAddress?.port ?? 0
+            let first = try await RawClient.connect(port: port)
+            await comers.next()
+            try await #expect(isAccepting(channel))
+            files.lowestFree.change { $0 = 80 }
+            let second = try await RawClient.connect(port: port)
+            await comers.next()
+            try await #expect(!isAccepting(channel))
+            // As many are gone as have come: there is still no more room.
+            gate.connectionClosed()
+            try await #expect(!isAccepting(channel))
+            files.lowestFree.change { $0 = 79 }
+            gate.connectionClosed()
+            try await #expect(isAccepting(channel))
+            // One at a time, so that each is looked at before the next.
+            #expect(try await channel.getOption(.maxMessagesPerRead).get() == 1)
+            let third = try await RawClient.connect(port: port)
+            await comers.next()
+            for client in [first, second, third] { await client.close() }
+        }
+        #expect(log.shown.map(\.level) == [.warning])
+        #expect(log.shown.first?.text.contains("ulimit -n") == true)
+    }
+
+    /// Somebody else of the process may have closed some, or the limit been raised.
+    @Test func looksAgainAfterATime() async throws {
+        let files = Files(limit: 100, lowestFree: 20)
+        try await listening(retry: .milliseconds(20), reserve: files.reserve) { channel, _, accepted in
+            var comers = accepted.makeAsyncIterator()
+            files.lowestFree.change { $0 = 80 }
+            let first = try await RawClient.connect(port: channel.localAddress?.port ?? 0)
+            await comers.next()
+            try await #expect(!isAccepting(channel))
+            files.limit.change { $0 = 200 }
+            let second = try await RawClient.connect(port: channel.localAddress?.port ?? 0)
+            await comers.next()
+            for client in [first, second] { await client.close() }
+        }
     }
 
     @Test func goesOnAfterOtherErrors() async throws {

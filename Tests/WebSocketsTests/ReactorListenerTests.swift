@@ -33,7 +33,9 @@ import Testing
         }
     }
 
-    private func listening(retry: TimeAmount = .hours(1), _ body: (Listening) async throws -> Void) async throws {
+    private func listening(
+        retry: TimeAmount = .hours(1), reserve: DescriptorReserve? = nil, _ body: (Listening) async throws -> Void
+    ) async throws {
         let benches = [try ReactorBench(), try ReactorBench()]
         let comers = [Box(0), Box(0)]
         let receptions = zip(benches, comers).map { bench, count in
@@ -45,7 +47,7 @@ import Testing
         let (number, port) = try Self.listen()
         let slots = ConnectionSlots(benches[0].core)
         guard let descriptor = OwnedDescriptor(number),
-            let listener = ReactorListener(descriptor, receptions, slots, log.logger, retryInterval: retry)
+            let listener = ReactorListener(descriptor, receptions, slots, log.logger, retryInterval: retry, reserve: reserve)
         else { throw IOError(errnoCode: errno, reason: "listen") }
         #expect(await benches[0].onLoop { listener.start() })
         try await body(Listening(benches: benches, listener: listener, port: port, comers: comers))
@@ -113,6 +115,57 @@ import Testing
             }
         }
         #expect(log.shown.count == 1)
+    }
+
+    /// The limit is so low that each connection's own number lies in the reserve; whether it is reached is for the next one's to say.
+    @Test func pausesBeforeTheLastDescriptors() async throws {
+        let files = Files(limit: 4, lowestFree: 0)
+        try await listening(reserve: files.reserve) { listening in
+            let first = try await listening.connect()
+            await listening.comersAre([1, 0])
+            files.lowestFree.change { $0 = 3 }
+            let second = try await listening.connect()
+            await listening.comersAre([1, 1])
+            let third = try await listening.connect()
+            for _ in 0..<10 { await listening.benches[0].settle() }
+            // As many are gone as have come: there is still no more room.
+            listening.listener.connectionClosed()
+            for _ in 0..<10 { await listening.benches[0].settle() }
+            #expect(listening.comers.map(\.value) == [1, 1])
+            files.lowestFree.change { $0 = 2 }
+            listening.listener.connectionClosed()
+            await listening.comersAre([2, 1])
+            for client in [first, second, third] { await client.close() }
+        }
+        #expect(log.shown.map(\.level) == [.warning])
+        #expect(log.shown.first?.text.contains("ulimit -n") == true)
+    }
+
+    /// Who has come below the reserve needs no look, before one has come in it.
+    @Test func aNumberBelowTheReserveIsNoReasonToLook() async throws {
+        let files = Files(limit: .max, lowestFree: 0)
+        let reserve = files.reserve
+        files.lowestFree.change { $0 = nil }
+        try await listening(reserve: reserve) { listening in
+            let clients = [try await listening.connect(), try await listening.connect(), try await listening.connect()]
+            await listening.comersAre([2, 1])
+            for client in clients { await client.close() }
+        }
+        #expect(log.shown.isEmpty)
+    }
+
+    /// Somebody else of the process may have closed some, or the limit been raised.
+    @Test func looksAgainAfterATime() async throws {
+        let files = Files(limit: 4, lowestFree: 0)
+        try await listening(retry: .milliseconds(20), reserve: files.reserve) { listening in
+            files.lowestFree.change { $0 = 3 }
+            let first = try await listening.connect()
+            await listening.comersAre([1, 0])
+            files.limit.change { $0 = 100 }
+            let second = try await listening.connect()
+            await listening.comersAre([1, 1])
+            for client in [first, second] { await client.close() }
+        }
     }
 
     /// accept(2) has Linux's errors of one connection alone.
