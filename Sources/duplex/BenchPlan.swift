@@ -25,6 +25,8 @@ struct BenchPlan: Sendable {
     var seconds = 10.0
     /// How long nothing at all may come back, in seconds.
     var patience = 5.0
+    /// How long answers may take that are under way at the end, in seconds.
+    var drain = 2.0
     var warmUp = 0.0
     var threads = 1
     /// How many handshakes are under way at once.

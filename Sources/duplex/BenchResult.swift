@@ -157,7 +157,8 @@ extension BenchResult {
             problems.append("\(Figures.grouped(tally.lost)) connections were lost, the first was \(Report.line(loss))")
         }
         if measured.missing > 0 && tally.messages > 0 {
-            let missing = "\(Figures.grouped(measured.missing)) messages did not come within 2 s after the end"
+            let missing =
+                "\(Figures.grouped(measured.missing)) messages did not come within \(Figures.decimal(measured.plan.drain, 1)) s after the end"
             let why = "only who said them got any: the server at this address has to \(BenchError.need(.broadcast))"
             problems.append(measured.isNoBroadcast ? "\(missing); \(why)" : missing)
         }
@@ -166,6 +167,9 @@ extension BenchResult {
                 tally.received == 0
                     ? "\(BenchError.noAnswer(measured.plan.kind, after: max(1, seconds)))"
                     : "no answer came while it was measured, and \(Figures.grouped(tally.received)) before or after")
+        }
+        if measured.plan.kind == .handshake && tally.messages == 0 && tally.refused == 0 && !measured.isInterrupted {
+            problems.append("no handshake was done while it was measured: give it more --seconds")
         }
         return problems
     }

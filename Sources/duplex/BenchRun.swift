@@ -177,8 +177,8 @@ struct BenchRun: Sendable {
 
     /// Waits for the answers to what was sent, for a while; also after an interrupt, as what is on its way is not missing.
     private func drain() async {
-        let end = monotonicTime() + 2_000_000_000
-        while monotonicTime() < end, let missing = try? await underWay(), missing > 0 {
+        let end = monotonicTime() + UInt64(plan.drain * 1e9)
+        while monotonicTime() < end, !isDeserted, let missing = try? await underWay(), missing > 0 {
             // The loop's clock: a cancelled task can not sleep.
             try? await threads[0].loop.scheduleTask(in: .milliseconds(10)) {}.futureResult.get()
         }

@@ -97,7 +97,7 @@ struct BenchResultTests {
                 delay       12,346     1,234,567  24.7  812 µs  812 µs  812 µs  812 µs  812 µs     100
 
                 """)
-        #expect(BenchResult(broadcast).problems == ["100 messages did not come within 2 s after the end"])
+        #expect(BenchResult(broadcast).problems == ["100 messages did not come within 2.0 s after the end"])
     }
 
     @Test func tableOfHandshakesAndOfNothing() {
@@ -123,6 +123,14 @@ struct BenchResultTests {
         #expect(BenchResult(early).problems == ["nothing came back in 2 s: the server at this address has to send back what it gets"])
         early.isInterrupted = true
         #expect(BenchResult(early).problems == [])
+    }
+
+    @Test func aTimeTooShortForOneHandshakeIsTold() {
+        var short = measured(.handshake)
+        short.tally.messages = 0
+        #expect(BenchResult(short).problems == ["no handshake was done while it was measured: give it more --seconds"])
+        short.isInterrupted = true
+        #expect(BenchResult(short).problems == [])
     }
 
     @Test func aMomentSaysNothingOfTheBottleneck() {
