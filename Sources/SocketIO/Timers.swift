@@ -5,8 +5,9 @@ import NIOConcurrencyHelpers
 import WebSockets
 
 /// Something that happens after a while, unless it is cancelled before.
+///
+/// `@unchecked Sendable`: `timer` is touched only under the wheel's lock; the rest is constant.
 final class Timeout: TimerWheelElement, @unchecked Sendable {
-    // `timer` is touched only under the wheel's lock, which is what makes this type Sendable.
     var timer = TimerWheelPlace.none
     private let body: NIOLockedValueBox<(@Sendable () -> Void)?>
     private let wheel: WheelTimers<Timeout>

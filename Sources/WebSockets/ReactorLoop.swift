@@ -69,7 +69,7 @@ final class ReactorLoop: ThreadLoop, SucceededLoop, @unchecked Sendable {
     var now: NIODeadline { .now() }
 
     @inline(__always)
-    var isCurrent: Bool { threadID.load(ordering: .relaxed) == UInt(pthread_self()) }
+    var isCurrent: Bool { threadID.load(ordering: .relaxed) == duplex_current_thread() }
 
     func execute(_ body: @escaping @Sendable () -> Void) {
         guard work.add(body, for: self) > 0 else { return }
@@ -88,7 +88,7 @@ final class ReactorLoop: ThreadLoop, SucceededLoop, @unchecked Sendable {
 
     /// Runs until `stop`; what is connected then is cut.
     func run() {
-        threadID.store(UInt(pthread_self()), ordering: .relaxed)
+        threadID.store(duplex_current_thread(), ordering: .relaxed)
         withUnsafeTemporaryAllocation(of: epoll_event.self, capacity: Self.maxEvents) { events in
             while !stopping.load(ordering: .relaxed) { runRound(events) }
         }
@@ -108,7 +108,7 @@ final class ReactorLoop: ThreadLoop, SucceededLoop, @unchecked Sendable {
     }
 
     func doRoundInItsPlace() -> Bool {
-        threadID.store(UInt(pthread_self()), ordering: .relaxed)
+        threadID.store(duplex_current_thread(), ordering: .relaxed)
         defer { threadID.store(0, ordering: .relaxed) }
         for body in work.takeAll() { body() }
         endTurn()

@@ -23,8 +23,8 @@ extension WebSocketServer {
         public var allowedOrigins: Set<Origin>
         /// How many threads serve connections; one a core unless set.
         public var threads: Int
-        /// How many TCP connections are served at a time; those over it get 503. Unlimited unless set, as the system's limit of
-        /// open files ends accepting anyway.
+        /// How many TCP connections are served at a time; those over it get 503. Unlimited unless set: near the
+        /// system's limit of open files accepting pauses, until a connection ends, and who connects waits.
         public var maxConnections: Int?
         /// How long a request may take to arrive, TLS included: 10 s from the connection's start or the last response, whatever
         /// arrives meanwhile, so that a byte now and then keeps nothing open (Slowloris).

@@ -164,10 +164,10 @@ final class LogRecorder: Sendable {
 /// Runs a server on a port, a free one if it is 0, while the body runs.
 ///
 /// Besides what `prepare` adds, its main namespace answers `echo` with the arguments.
-func withSocketIO(
+func withSocketIO<R>(
     port: Int = 0, _ adjust: (inout SocketIOConfiguration) -> Void = { _ in }, prepare: (SocketIOServer, Notes) -> Void = { _, _ in },
-    _ body: (SocketIOBench) async throws -> Void
-) async throws {
+    _ body: (SocketIOBench) async throws -> R
+) async throws -> R {
     let (notes, log) = (Notes(), LogRecorder())
     var configuration = SocketIOConfiguration(engine: EngineIOConfiguration(logger: log.logger), logger: log.logger)
     adjust(&configuration)
@@ -178,7 +178,7 @@ func withSocketIO(
         port: port, configuration: WebSocketServer.Configuration(threads: 1, drainTimeout: .zero, logger: log.logger))
     server.mount(io)
     let run = Task { try await server.run() }
-    let result: Result<Void, any Error>
+    let result: Result<R, any Error>
     do {
         let port = try await server.waitUntilListening().port ?? 0
         result = .success(try await body(SocketIOBench(port: port, io: io, notes: notes, log: log)))
@@ -187,5 +187,5 @@ func withSocketIO(
     }
     run.cancel()
     _ = try? await run.value
-    try result.get()
+    return try result.get()
 }

@@ -83,12 +83,17 @@ import Testing
             let none = try await io.to("nobody").emitWithAck("ask")
             #expect(none.isEmpty)
 
-            let some = Task { try await io.timeout(.milliseconds(200)).emitWithAck("ask") }
-            #expect(await clients[2].next() == #"22["ask"]"#)
-            clients[2].send(#"32["third"]"#)
-            let error = await #expect(throws: SocketIOAckError.self) { _ = try await some.value }
-            #expect(error?.reason == .timeout)
-            #expect(error?.responses == [["third"]])
+            var id = 2
+            let isHeard = await withTimeouts { timeout in
+                let some = Task { try await io.timeout(timeout).emitWithAck("ask") }
+                #expect(await clients[2].next() == #"2\#(id)["ask"]"#)
+                clients[2].send(#"3\#(id)["third"]"#)
+                id += 1
+                let error = await #expect(throws: SocketIOAckError.self) { _ = try await some.value }
+                #expect(error?.reason == .timeout)
+                return error?.responses == [["third"]]
+            }
+            #expect(isHeard)
         }
     }
 

@@ -20,7 +20,7 @@ import Testing
         let port: Int
         let comers: [Box<Int>]
 
-        func comersAre(_ counts: [Int]) async { while comers.map(\.value) != counts { await Task.yield() } }
+        func comersAre(_ counts: [Int]) async { while comers.map(\.value) != counts, !Task.isCancelled { await Task.yield() } }
 
         /// Has accept(2) fail.
         func fail(_ code: Int32) async -> Bool { await benches[0].onLoop { listener.failed(code) } }

@@ -3,10 +3,12 @@
 #ifndef CDUPLEXLINUX_H
 #define CDUPLEXLINUX_H
 
+// No feature macro here (_GNU_SOURCE): Swift's Glibc module is built without, and the same headers read two ways do not compile together.
+#include <pthread.h>
+#include <stdint.h>
+
 #ifdef __linux__
 
-// No feature macro here (_GNU_SOURCE): Swift's Glibc module is built without, and the same headers read two ways do not compile together.
-#include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -38,9 +40,6 @@ ssize_t duplex_send(int descriptor, const void *bytes, size_t count);
 ssize_t duplex_recv(int descriptor, void *bytes, size_t count);
 
 #endif
-
-#include <pthread.h>
-#include <stdint.h>
 
 /// Which thread runs, to compare with as long as that thread lives; never 0.
 static inline uintptr_t duplex_current_thread(void) { return (uintptr_t)pthread_self(); }
