@@ -17,7 +17,7 @@ import Musl
 import Glibc
 #endif
 
-/// Pauses accepting while the system has no descriptors or memory for more connections; a handler of the listening channel.
+/// Pauses accepting while the system has few descriptors, or no memory, for more connections; a handler of the listening channel.
 ///
 /// `@unchecked Sendable`: the variables are touched only on the listening channel's event loop; the rest is constant or atomic.
 final class AcceptGate: ChannelInboundHandler, @unchecked Sendable {
@@ -31,11 +31,17 @@ final class AcceptGate: ChannelInboundHandler, @unchecked Sendable {
     private var shortage: AcceptShortage
     /// Nil before the channel is active, and for a channel that is none of the system's.
     private var reserve: DescriptorReserve?
+    private let isIdle: @Sendable () -> Bool
 
     /// - Parameters:
     ///   - retryInterval: how long a pause lasts if no connection ends.
     ///   - reserve: what is left to others; nil for what the system has when the channel becomes active.
-    init(logger: Logger, retryInterval: TimeAmount = .seconds(1), reserve: DescriptorReserve? = nil) {
+    ///   - isIdle: whether the server has no connections. It then takes one all the same: nobody would end, and it be deaf for ever.
+    init(
+        logger: Logger, retryInterval: TimeAmount = .seconds(1), reserve: DescriptorReserve? = nil,
+        isIdle: @escaping @Sendable () -> Bool = { false }
+    ) {
+        self.isIdle = isIdle
         self.reserve = reserve
         shortage = AcceptShortage(logger)
         self.retryInterval = retryInterval
@@ -57,7 +63,8 @@ final class AcceptGate: ChannelInboundHandler, @unchecked Sendable {
         // NIO does not say which number the connection has, so this asks each time; beside a NIO channel that is little.
         if let reserve, reserve.isReached {
             pause(context.channel)
-            shortage.warn(at: context.eventLoop.now, cause: reserve.cause)
+            // One that has ended meanwhile has not been heard of.
+            if reserve.isReached { shortage.warn(at: context.eventLoop.now, cause: reserve.cause) } else { resume() }
         }
         context.fireChannelRead(data)
     }
@@ -80,8 +87,6 @@ final class AcceptGate: ChannelInboundHandler, @unchecked Sendable {
     private func pause(_ channel: any Channel) {
         // Not to answer `read` would not do: after an error NIO watches the socket on, whether a read was asked for or not.
         try? channel.syncOptions?.setOption(.autoRead, value: false)
-        // From now on each is looked at before the next one is accepted.
-        try? channel.syncOptions?.setOption(.maxMessagesPerRead, value: 1)
         paused.withLock { $0 = channel }
         isPaused.store(true, ordering: .releasing)
         wait(on: channel)
@@ -94,7 +99,7 @@ final class AcceptGate: ChannelInboundHandler, @unchecked Sendable {
 
     private func resume() {
         guard let channel = paused.withLock({ $0 }) else { return }
-        if reserve?.isReached == true { return wait(on: channel) }
+        if reserve?.isReached == true, !isIdle() { return wait(on: channel) }
         retry?.cancel()
         isPaused.store(false, ordering: .releasing)
         paused.withLock { $0 = nil }

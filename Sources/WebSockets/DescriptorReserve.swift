@@ -15,20 +15,19 @@ import Glibc
 #endif
 
 /// Says when so few descriptors are left that a server should take no more connections.
+///
+/// It goes by numbers: the system gives the lowest that is free. Those that the program itself has opened among the last ones are not there
+/// for others either.
 struct DescriptorReserve {
     /// How many are left to others where there are many.
     static let most = 64
 
-    /// How many are left to others: 64, or a quarter of what is free at first where that is less.
-    let size: Int
     /// Asks the system for the limit of open files.
     private let limit: () -> Int
     /// Asks the system for the lowest free number; nil if none is free.
     private let lowestFree: () -> Int?
 
     init(limit: @escaping () -> Int, lowestFree: @escaping () -> Int?) {
-        let files = limit()
-        size = min(Self.most, max(0, files - (lowestFree() ?? files)) / 4)
         self.limit = limit
         self.lowestFree = lowestFree
     }
@@ -43,14 +42,23 @@ struct DescriptorReserve {
             })
     }
 
-    /// The first number that is kept for others; asked each time, as the limit may have been raised meanwhile, or lowered.
-    var start: Int { limit() - size }
+    /// How many are left to others: 64, or an eighth of all where that is less.
+    private static func size(of limit: Int) -> Int { min(most, limit / 8) }
 
-    /// Whether no more may be taken. The system gives the lowest free number.
+    /// The first number that is kept for others; asked each time, as the limit may have been raised meanwhile, or lowered.
+    var start: Int {
+        let limit = limit()
+        return limit - Self.size(of: limit)
+    }
+
+    /// Whether no more may be taken.
     var isReached: Bool { lowestFree().map { $0 >= start } ?? true }
 
     /// For the log.
-    var cause: String { "of the \(limit()) files that this process may have open, the last \(size) are kept for its own work" }
+    var cause: String {
+        let limit = limit()
+        return "the last \(Self.size(of: limit)) of the \(limit) files that this process may have open are kept for its own work"
+    }
 
     /// How many files this process may have open (getrlimit(2)).
     private static func openFilesLimit() -> Int {

@@ -27,9 +27,9 @@ final class ReactorListener: ReactorGuest, @unchecked Sendable {
     private var turn = 0
     private var shortage: AcceptShortage
     private let reserve: DescriptorReserve
-    /// The first number that is kept for others. A connection below it costs no look. Once one was not, each is followed by a look, as the
-    /// next may get a number behind it though this one has got one that was free again.
-    private var reserveStart: Int32
+    /// Whether a connection's number was the last before those that are kept for others, or behind it. Before that, none costs a look. From
+    /// then on, each is followed by one, as the next may get a number behind it though this one has got one that was free again.
+    private var isNearReserve = false
     private let isPaused = Atomic<Bool>(false)
     private var retry: LoopTimer?
 
@@ -50,9 +50,7 @@ final class ReactorListener: ReactorGuest, @unchecked Sendable {
         self.receptions = receptions
         self.slots = slots
         self.retryInterval = retryInterval
-        let reserve = reserve ?? DescriptorReserve(probing: descriptor.number)
-        self.reserve = reserve
-        reserveStart = Int32(clamping: reserve.start)
+        self.reserve = reserve ?? DescriptorReserve(probing: descriptor.number)
         self.descriptor = consume descriptor
         shortage = AcceptShortage(logger)
     }
@@ -90,6 +88,7 @@ final class ReactorListener: ReactorGuest, @unchecked Sendable {
         guard descriptor != nil else { return }
         var batches = Array(repeating: [Arrival](), count: receptions.count)
         let now = NIODeadline.now()
+        let lastNumber = Int32(clamping: reserve.start - 1)
         for _ in 0..<Self.maxBatch {
             var address = sockaddr_storage()
             guard let accepted = OwnedDescriptor(duplex_accept(number, &address)) else {
@@ -98,7 +97,7 @@ final class ReactorListener: ReactorGuest, @unchecked Sendable {
             let given = accepted.number
             batches[turn].append(Arrival(accepted, from: SocketAddress(address), at: now, slots))
             turn = (turn + 1) % batches.count
-            if given >= reserveStart, isReserveReached() { break }
+            if isNearReserve || given >= lastNumber, isReserveReached() { break }
         }
         for (reception, batch) in zip(receptions, batches) where !batch.isEmpty { hand(batch, to: reception) }
     }
@@ -120,6 +119,7 @@ final class ReactorListener: ReactorGuest, @unchecked Sendable {
         default:
             // Whatever it is, to try again at once would be to spin.
             pause()
+            isNearReserve = true
             let error = IOError(errnoCode: code, reason: "accept")
             shortage.warn(at: .now(), cause: "\(error)", isLasting: AcceptShortage.codes.contains(code))
             return false
@@ -128,10 +128,11 @@ final class ReactorListener: ReactorGuest, @unchecked Sendable {
 
     /// Pauses if no more may be accepted, and says whether it has.
     private func isReserveReached() -> Bool {
-        reserveStart = 0
+        isNearReserve = true
         guard reserve.isReached else { return false }
         pause()
-        shortage.warn(at: .now(), cause: reserve.cause)
+        // One that has ended meanwhile has not been heard of.
+        if reserve.isReached { shortage.warn(at: .now(), cause: reserve.cause) } else { resume() }
         return true
     }
 
@@ -148,7 +149,8 @@ final class ReactorListener: ReactorGuest, @unchecked Sendable {
 
     private func resume() {
         guard isPaused.load(ordering: .acquiring), descriptor != nil else { return }
-        if reserve.isReached { return wait() }
+        // Without a connection, nobody would end, and this be deaf for ever.
+        if reserve.isReached, !slots.areFree { return wait() }
         retry?.cancel()
         isPaused.store(false, ordering: .releasing)
         loop.watch(number, duplex_epoll_in)

@@ -116,6 +116,9 @@ final class ServerCore: Sendable {
         return configuration.maxConnections.map { count > $0 } ?? false
     }
 
+    /// Whether there is no TCP connection.
+    var isIdle: Bool { connections.load(ordering: .relaxed) == 0 }
+
     fileprivate func connectionClosed() { connections.subtract(1, ordering: .relaxed) }
 
     func requestBegan() { requests.add(1, ordering: .relaxed) }
@@ -135,6 +138,9 @@ final class ConnectionSlots: Sendable {
         self.core = core
         self.onFree = onFree
     }
+
+    /// Whether none is taken.
+    var areFree: Bool { core.isIdle }
 
     /// Counts a connection in, and says whether it is over the limit.
     fileprivate func take() -> Bool { core.connectionOpened() }

@@ -38,7 +38,7 @@ final class ServerRunner: Sendable {
         self.core = core
         self.host = host
         self.port = port
-        let gate = AcceptGate(logger: core.logger)
+        let gate = AcceptGate(logger: core.logger, isIdle: { [core] in core.isIdle })
         acceptGate = gate
         let reactors = Reactors(core)
         self.reactors = reactors
@@ -69,6 +69,8 @@ final class ServerRunner: Sendable {
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             // Accepted sockets have it from the listening one, on Linux and macOS alike: that saves a call each.
             .serverChannelOption(.socketOption(.tcp_nodelay), value: 1)
+            // Each is looked at before the next one is accepted: `AcceptGate`.
+            .serverChannelOption(.maxMessagesPerRead, value: 1)
             // Where there are reactors, they accept.
             .serverChannelOption(.autoRead, value: reactors == nil)
             .serverChannelInitializer { channel in channel.pipeline.addHandler(self.acceptGate) }

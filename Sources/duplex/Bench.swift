@@ -17,7 +17,7 @@ struct Bench: AsyncParsableCommand {
 
             Measure only servers that are yours, or whose owner agrees.
 
-            The exit status is 0; 1 if a connection could not be opened, was lost, or messages were missing; 64 for wrong arguments.
+            The exit status is 0; 1 if a connection could not be opened, was lost, messages were missing, or nothing could be measured; 64 for wrong arguments.
             """,
         subcommands: [Echo.self, Broadcast.self, Idle.self, Handshake.self, Latency.self])
 }

@@ -169,7 +169,8 @@ extension BenchResult {
                     : "no answer came while it was measured, and \(Figures.grouped(tally.received)) before or after")
         }
         if measured.plan.kind == .handshake && tally.messages == 0 && tally.refused == 0 && !measured.isInterrupted {
-            problems.append("no handshake was done while it was measured: give it more --seconds")
+            problems.append(
+                "no handshake was done in \(Figures.decimal(seconds, 1)) s: the server is too slow for so short a time, or does not answer")
         }
         return problems
     }

@@ -26,18 +26,21 @@ import Testing
             guard publication.topic == ClusterMessage.topic, case .alive = message.content else { return }
             let answer = ClusterMessage(node: message.node &+ 1, .alive(number: 7)).encoded
             let toIt = Publication(topic: ClusterMessage.topic(of: message.node), payload: answer, isText: false)
-            _ = cluster.withLockedValue { $0 }?.take(toIt)
             hasAnswered.withLockedValue { $0 = true }
+            _ = cluster.withLockedValue { $0 }?.take(toIt)
         }
     }
 
     /// An event loop that goes ahead: whoever asks it for something goes on once the heartbeat is out, or after as long as that takes
     /// where it has to wait for whoever asks.
     private final class Forward: EventLoop {
-        private let base = MultiThreadedEventLoopGroup.singleton.any()
+        private let base: any EventLoop
         private let hasBeaten: @Sendable () -> Bool
 
-        init(until hasBeaten: @escaping @Sendable () -> Bool) { self.hasBeaten = hasBeaten }
+        init(_ base: any EventLoop, until hasBeaten: @escaping @Sendable () -> Bool) {
+            self.base = base
+            self.hasBeaten = hasBeaten
+        }
 
         var inEventLoop: Bool { base.inEventLoop }
 
@@ -56,10 +59,11 @@ import Testing
     }
 
     /// Nothing repeats it before the next heartbeat, here in a thousand seconds.
-    @Test func whatIsAnsweredToTheFirstHeartbeatIsHeard() async {
+    @Test func whatIsAnsweredToTheFirstHeartbeatIsHeard() async throws {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         for _ in 0..<5 {
             let backplane = Answering()
-            let loop = Forward { backplane.hasAnswered.withLockedValue { $0 } }
+            let loop = Forward(group.any()) { backplane.hasAnswered.withLockedValue { $0 } }
             let cluster = TopicCluster(backplane, Presence(), heartbeat: .seconds(1000), on: loop)
             backplane.cluster.withLockedValue { $0 = cluster }
             cluster.start { _ in 0 }
@@ -67,5 +71,6 @@ import Testing
             backplane.cluster.withLockedValue { $0 = nil }
             cluster.stop()
         }
+        try await group.shutdownGracefully()
     }
 }

@@ -7,7 +7,7 @@ import WebSockets
 
 @testable import SocketIO
 
-@Suite(.serialized, .timeLimit(.minutes(1))) struct ClientConnectionTests {
+@Suite(.serialized, .timeLimit(.minutes(3))) struct ClientConnectionTests {
     // MARK: Joining
 
     @Test func theAnswerIsTheID() async throws {

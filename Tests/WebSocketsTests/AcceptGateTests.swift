@@ -21,9 +21,10 @@ import Glibc
 
     /// Listens behind a gate, and counts whom it accepts.
     private func listening(
-        retry: TimeAmount, reserve: DescriptorReserve? = nil, _ body: (any Channel, AcceptGate, AsyncStream<Void>) async throws -> Void
+        retry: TimeAmount, reserve: DescriptorReserve? = nil, isIdle: Bool = false,
+        _ body: (any Channel, AcceptGate, AsyncStream<Void>) async throws -> Void
     ) async throws {
-        let gate = AcceptGate(logger: log.logger, retryInterval: retry, reserve: reserve)
+        let gate = AcceptGate(logger: log.logger, retryInterval: retry, reserve: reserve, isIdle: { isIdle })
         let (accepted, accept) = AsyncStream<Void>.makeStream()
         let channel = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .serverChannelInitializer { $0.pipeline.addHandler(gate) }
@@ -85,18 +86,16 @@ import Glibc
             let first = try await RawClient.connect(port: port)
             await comers.next()
             try await #expect(isAccepting(channel))
-            files.lowestFree.change { $0 = 80 }
+            files.lowestFree.change { $0 = 88 }
             let second = try await RawClient.connect(port: port)
             await comers.next()
             try await #expect(!isAccepting(channel))
             // As many are gone as have come: there is still no more room.
             gate.connectionClosed()
             try await #expect(!isAccepting(channel))
-            files.lowestFree.change { $0 = 79 }
+            files.lowestFree.change { $0 = 87 }
             gate.connectionClosed()
             try await #expect(isAccepting(channel))
-            // One at a time, so that each is looked at before the next.
-            #expect(try await channel.getOption(.maxMessagesPerRead).get() == 1)
             let third = try await RawClient.connect(port: port)
             await comers.next()
             for client in [first, second, third] { await client.close() }
@@ -105,12 +104,28 @@ import Glibc
         #expect(log.shown.first?.text.contains("ulimit -n") == true)
     }
 
+    /// Nobody is there who could end.
+    @Test func takesOneWhereThereIsNone() async throws {
+        let files = Files(limit: 100, lowestFree: 88)
+        try await listening(retry: .hours(1), reserve: files.reserve, isIdle: true) { channel, gate, accepted in
+            var comers = accepted.makeAsyncIterator()
+            for _ in 0..<3 {
+                let client = try await RawClient.connect(port: channel.localAddress?.port ?? 0)
+                await comers.next()
+                try await #expect(!isAccepting(channel))
+                await client.close()
+                gate.connectionClosed()
+                try await #expect(isAccepting(channel))
+            }
+        }
+    }
+
     /// Somebody else of the process may have closed some, or the limit been raised.
     @Test func looksAgainAfterATime() async throws {
         let files = Files(limit: 100, lowestFree: 20)
         try await listening(retry: .milliseconds(20), reserve: files.reserve) { channel, _, accepted in
             var comers = accepted.makeAsyncIterator()
-            files.lowestFree.change { $0 = 80 }
+            files.lowestFree.change { $0 = 88 }
             let first = try await RawClient.connect(port: channel.localAddress?.port ?? 0)
             await comers.next()
             try await #expect(!isAccepting(channel))

@@ -26,43 +26,36 @@ final class Files: Sendable {
 }
 
 @Suite struct DescriptorReserveTests {
-    @Test(arguments: [
-        (1024, 20, 64), (20_000, 40, 64), (.max, 20, 64), (276, 20, 64), (275, 20, 63), (64, 24, 10), (24, 20, 1), (23, 20, 0),
-        (20, nil, 0), (10, 20, 0),
-    ])
-    func isAQuarterOfWhatIsFree(_ limit: Int, _ lowestFree: Int?, _ size: Int) {
-        let reserve = Files(limit: limit, lowestFree: lowestFree).reserve
-        #expect((reserve.size, reserve.start) == (size, limit - size))
+    @Test(arguments: [(20_000, 64), (.max, 64), (1024, 64), (512, 64), (511, 63), (64, 8), (24, 3), (8, 1), (7, 0), (0, 0)])
+    func isAnEighthOfAll(_ limit: Int, _ size: Int) {
+        #expect(Files(limit: limit, lowestFree: 0).reserve.start == limit - size)
     }
 
     @Test func isReachedWhereTheNextNumberLiesInIt() {
-        let files = Files(limit: 100, lowestFree: 20)
+        let files = Files(limit: 160, lowestFree: 20)
         let reserve = files.reserve
-        for (number, isReached) in [(20, false), (79, false), (80, true), (99, true), (nil, true), (21, false)] {
+        for (number, isReached) in [(20, false), (139, false), (140, true), (159, true), (nil, true), (21, false)] {
             files.lowestFree.change { $0 = number }
             #expect(reserve.isReached == isReached, "\(number.map(String.init) ?? "none")")
         }
-        #expect(reserve.cause == "of the 100 files that this process may have open, the last 20 are kept for its own work")
+        #expect(reserve.cause == "the last 20 of the 160 files that this process may have open are kept for its own work")
     }
 
-    @Test func aLimitThatIsRaisedCountsAtOnce() {
-        let files = Files(limit: 100, lowestFree: 20)
+    @Test func aLimitThatIsRaisedOrLoweredCountsAtOnce() {
+        let files = Files(limit: 160, lowestFree: 140)
         let reserve = files.reserve
-        files.lowestFree.change { $0 = 80 }
-        #expect(reserve.isReached)
-        files.limit.change { $0 = 101 }
-        #expect(!reserve.isReached)
-        #expect(reserve.start == 81)
+        for (limit, isReached) in [(160, true), (162, false), (80, true), (1000, false)] {
+            files.limit.change { $0 = limit }
+            #expect(reserve.isReached == isReached, "\(limit)")
+        }
     }
 
     /// A process of few descriptors goes on to the last.
     @Test func thereMayBeNone() {
-        let files = Files(limit: 23, lowestFree: 20)
-        let reserve = files.reserve
-        files.lowestFree.change { $0 = 22 }
-        #expect(!reserve.isReached)
+        let files = Files(limit: 7, lowestFree: 6)
+        #expect(!files.reserve.isReached)
         files.lowestFree.change { $0 = nil }
-        #expect(reserve.isReached)
+        #expect(files.reserve.isReached)
     }
 
     @Test func asksTheSystem() throws {

@@ -19,8 +19,16 @@ import Testing
         let listener: ReactorListener
         let port: Int
         let comers: [Box<Int>]
+        /// The places of those that have come.
+        let places: Box<[ConnectionSlot]>
 
         func comersAre(_ counts: [Int]) async { while comers.map(\.value) != counts, !Task.isCancelled { await Task.yield() } }
+
+        /// Several rounds of the loop, in which who waits would be accepted.
+        func expectNoMore(_ counts: [Int], _ location: SourceLocation = #_sourceLocation) async {
+            for _ in 0..<10 { await benches[0].settle() }
+            #expect(comers.map(\.value) == counts, sourceLocation: location)
+        }
 
         /// Has accept(2) fail.
         func fail(_ code: Int32) async -> Bool { await benches[0].onLoop { listener.failed(code) } }
@@ -38,9 +46,11 @@ import Testing
     ) async throws {
         let benches = [try ReactorBench(), try ReactorBench()]
         let comers = [Box(0), Box(0)]
+        let places = Box<[ConnectionSlot]>([])
         let receptions = zip(benches, comers).map { bench, count in
-            Reception(bench.core, bench.loop, bench.thread) { descriptor, _, _ in
+            Reception(bench.core, bench.loop, bench.thread) { descriptor, slot, _ in
                 _ = consume descriptor
+                places.change { $0.append(slot) }
                 count.change { $0 += 1 }
             }
         }
@@ -50,7 +60,7 @@ import Testing
             let listener = ReactorListener(descriptor, receptions, slots, log.logger, retryInterval: retry, reserve: reserve)
         else { throw IOError(errnoCode: errno, reason: "listen") }
         #expect(await benches[0].onLoop { listener.start() })
-        try await body(Listening(benches: benches, listener: listener, port: port, comers: comers))
+        try await body(Listening(benches: benches, listener: listener, port: port, comers: comers, places: places))
         await benches[0].onLoop { listener.stop() }
         await #expect(throws: (any Error).self) { try await RawClient.connect(port: port) }
         for bench in benches { try await bench.stop() }
@@ -117,22 +127,21 @@ import Testing
         #expect(log.shown.count == 1)
     }
 
-    /// The limit is so low that each connection's own number lies in the reserve; whether it is reached is for the next one's to say.
+    /// The limit is so low that each connection's own number lies behind it; whether it is reached is for the next one's to say.
     @Test func pausesBeforeTheLastDescriptors() async throws {
         let files = Files(limit: 4, lowestFree: 0)
         try await listening(reserve: files.reserve) { listening in
             let first = try await listening.connect()
             await listening.comersAre([1, 0])
-            files.lowestFree.change { $0 = 3 }
+            files.lowestFree.change { $0 = 4 }
             let second = try await listening.connect()
             await listening.comersAre([1, 1])
             let third = try await listening.connect()
-            for _ in 0..<10 { await listening.benches[0].settle() }
+            await listening.expectNoMore([1, 1])
             // As many are gone as have come: there is still no more room.
             listening.listener.connectionClosed()
-            for _ in 0..<10 { await listening.benches[0].settle() }
-            #expect(listening.comers.map(\.value) == [1, 1])
-            files.lowestFree.change { $0 = 2 }
+            await listening.expectNoMore([1, 1])
+            files.lowestFree.change { $0 = 3 }
             listening.listener.connectionClosed()
             await listening.comersAre([2, 1])
             for client in [first, second, third] { await client.close() }
@@ -141,24 +150,46 @@ import Testing
         #expect(log.shown.first?.text.contains("ulimit -n") == true)
     }
 
-    /// Who has come below the reserve needs no look, before one has come in it.
-    @Test func aNumberBelowTheReserveIsNoReasonToLook() async throws {
-        let files = Files(limit: .max, lowestFree: 0)
-        let reserve = files.reserve
-        files.lowestFree.change { $0 = nil }
-        try await listening(reserve: reserve) { listening in
-            let clients = [try await listening.connect(), try await listening.connect(), try await listening.connect()]
+    /// Nobody is there who could end.
+    @Test func takesOneWhereThereIsNone() async throws {
+        let files = Files(limit: 4, lowestFree: 4)
+        try await listening(reserve: files.reserve) { listening in
+            let first = try await listening.connect()
+            await listening.comersAre([1, 0])
+            let second = try await listening.connect()
+            await listening.expectNoMore([1, 0])
+            listening.places.change { $0 = [] }
+            listening.listener.connectionClosed()
+            await listening.comersAre([1, 1])
+            for client in [first, second] { await client.close() }
+        }
+    }
+
+    /// Who comes before the last number costs no look, until accept(2) has failed or the limit is lowered.
+    @Test(arguments: [EMFILE, 0]) func looksOnlyNearTheReserve(_ code: Int32) async throws {
+        let files = Files(limit: .max, lowestFree: nil)
+        try await listening(reserve: files.reserve) { listening in
+            var clients = [try await listening.connect(), try await listening.connect(), try await listening.connect()]
             await listening.comersAre([2, 1])
+            files.lowestFree.change { $0 = 4 }
+            if code == 0 { files.limit.change { $0 = 5 } } else { #expect(await !listening.fail(code)) }
+            listening.listener.connectionClosed()
+            clients.append(try await listening.connect())
+            await listening.comersAre([2, 2])
+            files.lowestFree.change { $0 = nil }
+            clients.append(try await listening.connect())
+            await listening.comersAre([3, 2])
+            clients.append(try await listening.connect())
+            await listening.expectNoMore([3, 2])
             for client in clients { await client.close() }
         }
-        #expect(log.shown.isEmpty)
+        #expect(log.shown.count == 1)
     }
 
     /// Somebody else of the process may have closed some, or the limit been raised.
     @Test func looksAgainAfterATime() async throws {
-        let files = Files(limit: 4, lowestFree: 0)
+        let files = Files(limit: 4, lowestFree: 4)
         try await listening(retry: .milliseconds(20), reserve: files.reserve) { listening in
-            files.lowestFree.change { $0 = 3 }
             let first = try await listening.connect()
             await listening.comersAre([1, 0])
             files.limit.change { $0 = 100 }
