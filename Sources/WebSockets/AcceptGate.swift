@@ -36,7 +36,7 @@ final class AcceptGate: ChannelInboundHandler, @unchecked Sendable {
     /// - Parameters:
     ///   - retryInterval: how long a pause lasts if no connection ends.
     ///   - reserve: what is left to others; nil for what the system has when the channel becomes active.
-    ///   - isIdle: whether the server has no connections. It then takes one all the same: nobody would end, and it be deaf for ever.
+    ///   - isIdle: whether the server has no connections. It then takes one all the same: nobody could end, and it would be deaf for ever.
     init(
         logger: Logger, retryInterval: TimeAmount = .seconds(1), reserve: DescriptorReserve? = nil,
         isIdle: @escaping @Sendable () -> Bool = { false }

@@ -149,7 +149,7 @@ final class ReactorListener: ReactorGuest, @unchecked Sendable {
 
     private func resume() {
         guard isPaused.load(ordering: .acquiring), descriptor != nil else { return }
-        // Without a connection, nobody would end, and this be deaf for ever.
+        // Without a connection, nobody could end, and this would be deaf for ever.
         if reserve.isReached, !slots.areFree { return wait() }
         retry?.cancel()
         isPaused.store(false, ordering: .releasing)
