@@ -14,17 +14,18 @@ extension SessionMachine {
             return actions.append(.respond(exchange, .badRequest))
         }
         poll = exchange
-        if phase == .closing { sayFarewell() } else { flush() }
+        if phase == .closing { drain(at: now) } else { flush() }
     }
 
-    /// Gives a closing session's client what is left, and the close packet behind it, if the poll takes all.
-    private mutating func sayFarewell() {
-        guard let poll = poll.take() else { return }
-        var packets = takeForPoll()
-        guard queue.isEmpty, packets.count < settings.maxPacketsPerPoll else { return actions.append(.respond(poll, .packets(packets))) }
-        packets.append(.control(EngineIOPacket(.close)))
-        actions.append(.respond(poll, .packets(packets)))
-        end(.forcedClose)
+    /// Gives a closing session's client what is left, and then the close packet, in an answer of its own as in Node.
+    ///
+    /// The official client hands on what a payload holds one tick later, and has closed by then: what shares the payload of a close packet
+    /// is lost.
+    private mutating func drain(at now: Timestamp) {
+        guard !queue.isEmpty else { return end(.forcedClose) }
+        flush()
+        // The client is there: it has as long for what is still left.
+        deadline = now.advanced(by: settings.closeTimeout)
     }
 
     /// A client begins to send something; false if it may not, and has been told so.

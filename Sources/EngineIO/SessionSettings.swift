@@ -18,7 +18,7 @@ final class SessionSettings: Sendable {
         pingTimeout = configuration.pingTimeout
         upgradeTimeout = configuration.upgradeTimeout
         maxPayload = configuration.maxPayload
-        maxPacketsPerPoll = max(2, configuration.maxPacketsPerPoll)
+        maxPacketsPerPoll = max(1, configuration.maxPacketsPerPoll)
         maxBufferedBytes = configuration.maxBufferedBytes
     }
 }

@@ -15,14 +15,24 @@ final class ClientConnection: EngineIOHandler, @unchecked Sendable {
     private struct State {
         /// One for each namespace; most clients have one.
         var sockets: [SocketIOSocket] = []
-        /// The namespaces that wait for somebody's decision.
-        var joining: [String] = []
-        /// Who decides.
-        var deciding: [String: Task<Void, Never>] = [:]
+        /// The CONNECTs that have not been answered yet, in their order.
+        var joining: [Joining] = []
+        /// The number of the last one.
+        var lastJoining = 0
         /// The namespaces that the client was in: what it sent before it knew is nothing wrong.
         var left: [String] = []
         var timeout: Timeout?
         var isClosed = false
+    }
+
+    /// A CONNECT that has not been answered yet.
+    private struct Joining {
+        let number: Int
+        let name: String
+        /// The task that runs the middlewares.
+        var task: Task<Void, Never>?
+        /// The socket that the middlewares see, once there is one.
+        var socket: SocketIOSocket?
     }
 
     let server: SocketIOServer
@@ -75,20 +85,22 @@ final class ClientConnection: EngineIOHandler, @unchecked Sendable {
     }
 
     func closed(_ session: EngineIOSession, _ closure: EngineIOClosure) {
-        let (sockets, timeout, deciding) = state.withLockedValue { state in
-            defer { state.deciding = [:] }
+        let (sockets, timeout, joining) = state.withLockedValue { state in
+            defer { state.joining = [] }
             state.isClosed = true
-            return (state.sockets, state.timeout.take(), state.deciding)
+            return (state.sockets, state.timeout.take(), state.joining)
         }
         timeout?.cancel()
-        for task in deciding.values { task.cancel() }
-        for socket in sockets { socket.leave(SocketIODisconnectReason(closure.reason)) }
+        let reason = SocketIODisconnectReason(closure.reason)
+        withdraw(joining, reason)
+        for socket in sockets { socket.leave(reason) }
     }
 
     // MARK: Packets
 
     private func handle(_ packet: SocketIOPacket, size: Int) {
         if case .connect(let auth) = packet.content { return join(packet.namespace, auth.map { .object($0) } ?? .object([:])) }
+        if case .disconnect = packet.content, withdraw(packet.namespace) { return }
         let (socket, hasLeft) = state.withLockedValue { state in
             let socket = state.sockets.first { $0.namespace.name == packet.namespace }
             return (socket, socket == nil && state.left.contains(packet.namespace))
@@ -121,39 +133,54 @@ final class ClientConnection: EngineIOHandler, @unchecked Sendable {
 
     // MARK: Joining
 
+    // As in Node, a CONNECT that comes while an earlier one to the same namespace is with the middlewares is no mistake: the client has given
+    // up the first one, as React does in strict mode. Both run through the middlewares, both are answered, and the socket that is let in last
+    // takes the place of the other (which in Node stays, and gets every broadcast as well).
+
     private func join(_ name: String, _ auth: SocketIOValue) {
-        enum Plan { case join, twice, tooMany, gone }
+        enum Plan { case join(Int), twice, tooMany, gone }
         let plan: Plan = state.withLockedValue { state in
             if state.isClosed { return .gone }
-            if state.joining.contains(name) || state.sockets.contains(where: { $0.namespace.name == name }) { return .twice }
+            if state.sockets.contains(where: { $0.namespace.name == name }) { return .twice }
             if state.sockets.count + state.joining.count >= configuration.maxNamespaces { return .tooMany }
-            state.joining.append(name)
-            return .join
+            state.lastJoining += 1
+            state.joining.append(Joining(number: state.lastJoining, name: name))
+            return .join(state.lastJoining)
         }
         switch plan {
         case .gone: break
         case .twice: fail("the client joined a namespace that it is in already", nil)
         case .tooMany: refuse(name, SocketIOError("too many namespaces"))
-        case .join:
-            if let namespace = server.existingNamespace(name), namespace.admitsAnybody {
-                admit(namespace, auth, nil)
+        case .join(let number):
+            if let namespace = server.existingNamespace(name), namespace.admitsAnybody, namespace.reserve() {
+                admit(number, SocketIOSocket(self, namespace, auth: auth, recovered: nil), nil)
+                namespace.release()
             } else {
-                let task = Task(executorPreference: session.webSocket?.taskExecutor) { await self.decide(name, auth) }
-                let isLate = state.withLockedValue { state in
-                    if state.joining.contains(name) { state.deciding[name] = task }
-                    return state.isClosed
-                }
+                let task = Task(executorPreference: session.webSocket?.taskExecutor) { await self.decide(number, name, auth) }
+                let isLate = !change(number) { $0.task = task }
                 if isLate { task.cancel() }
             }
         }
     }
 
-    private nonisolated(nonsending) func decide(_ name: String, _ auth: SocketIOValue) async {
-        guard let namespace = await server.namespace(name, auth, session) else {
-            return refuse(name, SocketIOError("Invalid namespace"))
+    /// Changes a CONNECT that has not been answered; false if it has been, or nobody waits for the answer.
+    private func change(_ number: Int, _ body: (inout Joining) -> Void) -> Bool {
+        state.withLockedValue { state in
+            guard let index = state.joining.firstIndex(where: { $0.number == number }) else { return false }
+            body(&state.joining[index])
+            return true
         }
+    }
+
+    private nonisolated(nonsending) func decide(_ number: Int, _ name: String, _ auth: SocketIOValue) async {
+        guard let namespace = await server.reserveNamespace(name, auth, session) else {
+            if finish(number) { refuse(name, SocketIOError("Invalid namespace")) }
+            return
+        }
+        defer { namespace.release() }
         let recovered = await namespace.recover(auth)
         let socket = SocketIOSocket(self, namespace, auth: auth, recovered: recovered)
+        guard change(number, { $0.socket = socket }) else { return isGone(socket, recovered) }
         if recovered == nil || configuration.recovery?.skipMiddlewares == false {
             do {
                 try await namespace.judge(socket)
@@ -161,45 +188,81 @@ final class ClientConnection: EngineIOHandler, @unchecked Sendable {
                 if !(error is SocketIOError || error is CancellationError && Task.isCancelled) {
                     configuration.logger.error("a middleware threw: \(error)", metadata: ["namespace": "\(name)"])
                 }
+                guard finish(number) else { return isGone(socket, recovered) }
+                // Before the answer: a client that knows that it is refused is in nothing any more.
+                socket.leave(.serverNamespaceDisconnect)
                 return refuse(name, .shown(of: error))
             }
         }
-        admit(socket, recovered)
+        admit(number, socket, recovered)
     }
 
-    private func admit(_ namespace: SocketIONamespace, _ auth: SocketIOValue, _ recovered: RecoveredSession?) {
-        admit(SocketIOSocket(self, namespace, auth: auth, recovered: recovered), recovered)
+    /// The client has gone before it was let in.
+    private func isGone(_ socket: SocketIOSocket, _ recovered: RecoveredSession?) {
+        socket.leave(.transportClose)
+        // It may come back once more, unless it has left of its own will.
+        guard let recovered, state.withLockedValue({ $0.isClosed }) else { return }
+        socket.namespace.adapter.giveBack(recovered.session)
     }
 
-    private func admit(_ socket: SocketIOSocket, _ recovered: RecoveredSession?) {
+    private func admit(_ number: Int, _ socket: SocketIOSocket, _ recovered: RecoveredSession?) {
         let name = socket.namespace.name
-        let (isOpen, timeout) = state.withLockedValue { state in
-            state.joining.removeAll { $0 == name }
-            state.deciding[name] = nil
-            guard !state.isClosed else { return (false, nil as Timeout?) }
+        let (isOpen, timeout, replaced) = state.withLockedValue { state in
+            guard let index = state.joining.firstIndex(where: { $0.number == number }) else {
+                return (false, nil as Timeout?, nil as SocketIOSocket?)
+            }
+            state.joining.remove(at: index)
+            let old = state.sockets.firstIndex { $0.namespace.name == name }
+            let replaced = old.map { state.sockets.remove(at: $0) }
             state.sockets.append(socket)
             state.left.removeAll { $0 == name }
-            return (true, state.timeout.take())
+            return (true, state.timeout.take(), replaced)
         }
         timeout?.cancel()
-        guard isOpen else {
-            // It has gone again, and may come back once more.
-            if let recovered { socket.namespace.adapter.giveBack(recovered.session) }
-            return
+        guard isOpen else { return isGone(socket, recovered) }
+        replaced?.leave(.clientNamespaceDisconnect)
+        guard !socket.namespace.add(socket, recovered) else { return }
+        // The program has disconnected it meanwhile, or what it missed is not known any more.
+        socket.leave(.transportError)
+        remove(socket)
+    }
+
+    /// Takes a CONNECT off the list, to be answered; false if nobody waits for the answer.
+    private func finish(_ number: Int) -> Bool {
+        state.withLockedValue { state in
+            guard let index = state.joining.firstIndex(where: { $0.number == number }) else { return false }
+            state.joining.remove(at: index)
+            return true
         }
-        socket.namespace.add(socket, recovered)
     }
 
     private func refuse(_ name: String, _ error: SocketIOError) {
-        let isClosed = state.withLockedValue { state in
-            state.joining.removeAll { $0 == name }
-            state.deciding[name] = nil
-            return state.isClosed
-        }
-        guard !isClosed else { return }
         let packet = SocketIOPacket(namespace: name, content: .connectError(error.payload))
         guard let messages = try? configuration.parser.encode(packet) else { return }
         _ = send(messages, .automatic)
+    }
+
+    /// The client leaves a namespace: it does not wait for the answers to its CONNECTs any more.
+    ///
+    /// - Returns: whether that was all there was to leave.
+    private func withdraw(_ name: String) -> Bool {
+        let (withdrawn, isAll) = state.withLockedValue { state -> ([Joining], Bool) in
+            let withdrawn = state.joining.filter { $0.name == name }
+            guard !withdrawn.isEmpty else { return ([], false) }
+            state.joining.removeAll { $0.name == name }
+            guard !state.sockets.contains(where: { $0.namespace.name == name }) else { return (withdrawn, false) }
+            hasLeft(name, &state)
+            return (withdrawn, true)
+        }
+        withdraw(withdrawn, .clientNamespaceDisconnect)
+        return isAll
+    }
+
+    private func withdraw(_ joining: [Joining], _ reason: SocketIODisconnectReason) {
+        for joining in joining {
+            joining.task?.cancel()
+            joining.socket?.leave(reason)
+        }
     }
 
     // MARK: Leaving
@@ -209,10 +272,13 @@ final class ClientConnection: EngineIOHandler, @unchecked Sendable {
         state.withLockedValue { state in
             guard let index = state.sockets.firstIndex(where: { $0 === socket }) else { return }
             state.sockets.remove(at: index)
-            guard !state.isClosed else { return }
-            if state.left.count >= configuration.maxNamespaces { state.left.removeFirst() }
-            state.left.append(name)
+            if !state.isClosed { hasLeft(name, &state) }
         }
+    }
+
+    private func hasLeft(_ name: String, _ state: inout State) {
+        if state.left.count >= configuration.maxNamespaces { state.left.removeFirst() }
+        state.left.append(name)
     }
 
     /// Has all sockets leave, and closes the connection.

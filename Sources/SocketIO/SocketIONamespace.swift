@@ -19,22 +19,28 @@ public final class SocketIONamespace: Sendable {
         var onExpired: (@Sendable (SocketIOSession) -> Void)?
         var serverHandlers: [String: @Sendable ([SocketIOValue]) async throws -> [SocketIOValue]] = [:]
         var adapter: (any SocketIOAdapter)?
+        /// How many clients are with the middlewares, or on their way to them.
+        var arriving = 0
+        /// Whether the server has forgotten it: nobody joins any more.
+        var isClosed = false
+
+        var isEmpty: Bool { sockets.isEmpty && arriving == 0 }
     }
 
     /// The name, `/` for the main one.
     public let name: String
     /// The server that it is a part of.
     public let server: SocketIOServer
-    /// Whether it was made for a client whose namespace fits a pattern.
-    let isChild: Bool
+    /// The parent whose pattern its name fits.
+    let parent: SocketIOParentNamespace?
     private let state = NIOLockedValueBox(State())
     private let ids = Atomic<Int>(0)
     private let arrivals = Atomic<Int>(0)
 
-    init(_ name: String, _ server: SocketIOServer, isChild: Bool = false) {
+    init(_ name: String, _ server: SocketIOServer, parent: SocketIOParentNamespace? = nil) {
         self.name = name
         self.server = server
-        self.isChild = isChild
+        self.parent = parent
     }
 
     /// Makes the adapter; before anybody else knows of the namespace.
@@ -64,6 +70,33 @@ public final class SocketIONamespace: Sendable {
     public func socket(_ id: String) -> SocketIOSocket? { state.withLockedValue { $0.sockets[id] } }
 
     // MARK: Who is let in
+
+    /// Keeps the namespace for a client that is about to join, until `release`; false if the server has forgotten it.
+    func reserve() -> Bool {
+        state.withLockedValue { state in
+            guard !state.isClosed else { return false }
+            state.arriving += 1
+            return true
+        }
+    }
+
+    /// The client has joined, or does not.
+    func release() {
+        let isEmpty = state.withLockedValue { state in
+            state.arriving -= 1
+            return state.isEmpty
+        }
+        if isEmpty && parent != nil { server.emptied(self) }
+    }
+
+    /// Closes a namespace that nobody is in, nor on the way to; false if somebody is.
+    func closeIfEmpty() -> Bool {
+        state.withLockedValue { state in
+            guard state.isEmpty, !state.isClosed else { return false }
+            state.isClosed = true
+            return true
+        }
+    }
 
     /// Judges everybody who wants to join; whoever throws refuses, and the client is told of it (`connect_error`): a `SocketIOError` as it
     /// is, anything else as an internal error. They are asked in the order in which they were added.
@@ -99,8 +132,10 @@ public final class SocketIONamespace: Sendable {
     }
 
     /// Lets a socket in: what it missed, the answer to its CONNECT, and then whoever wants to know.
-    func add(_ socket: SocketIOSocket, _ recovered: RecoveredSession?) {
-        guard recovered.map({ readmit(socket, $0) }) ?? admit(socket) else { return }
+    ///
+    /// - Returns: whether it is in; false if it has left before.
+    func add(_ socket: SocketIOSocket, _ recovered: RecoveredSession?) -> Bool {
+        guard recovered.map({ readmit(socket, $0) }) ?? admit(socket) else { return false }
         var answer: SocketIOObject = ["sid": .string(socket.id)]
         if let privateID = socket.privateID { answer["pid"] = .string(privateID) }
         socket.sendNow(SocketIOPacket(namespace: name, content: .connect(answer)))
@@ -111,6 +146,7 @@ public final class SocketIONamespace: Sendable {
         let (sync, async) = state.withLockedValue { ($0.onConnection, $0.onConnectionAsync) }
         for body in sync { body(socket) }
         for body in async { socket.enqueue { await body(socket) } }
+        return true
     }
 
     private func admit(_ socket: SocketIOSocket) -> Bool {
@@ -120,6 +156,7 @@ public final class SocketIONamespace: Sendable {
             return false
         }
         _ = adapter.join(socket, rooms: [])
+        socket.joinRoomsOfMiddlewares()
         return true
     }
 
@@ -129,6 +166,7 @@ public final class SocketIONamespace: Sendable {
             notReadmitted(socket, recovered)
             return false
         }
+        socket.joinRoomsOfMiddlewares()
         for event in missed { socket.sendNow(SocketIOPacket(namespace: name, content: .event(event, id: nil))) }
         return true
     }
@@ -151,9 +189,9 @@ public final class SocketIONamespace: Sendable {
         if let session { adapter.persist(session) }
         let isEmpty = state.withLockedValue { state in
             if state.sockets[socket.id] === socket { state.sockets[socket.id] = nil }
-            return state.sockets.isEmpty
+            return state.isEmpty
         }
-        if isEmpty && isChild { server.emptied(self) }
+        if isEmpty && parent != nil { server.emptied(self) }
     }
 
     // MARK: Handlers
@@ -206,8 +244,12 @@ public final class SocketIONamespace: Sendable {
     }
 
     func close() {
-        let adapter = state.withLockedValue { $0.adapter.take() }
+        let adapter = state.withLockedValue { state in
+            state.isClosed = true
+            return state.adapter.take()
+        }
         adapter?.close()
+        parent?.forget(self)
     }
 }
 

@@ -23,6 +23,7 @@ public final class SocketIOServer: SocketIOTarget, Sendable {
         var onNewNamespace: (@Sendable (SocketIONamespace) -> Void)?
         var main: SocketIONamespace?
         var engine: EngineIOServer?
+        var isClosed = false
     }
 
     /// The limits, times and habits.
@@ -57,41 +58,63 @@ public final class SocketIOServer: SocketIOTarget, Sendable {
     public var main: SocketIONamespace { of("/") }
 
     /// The namespace of a name; made if there is none. Clients may join it from now on.
-    public func of(_ name: String) -> SocketIONamespace { namespace(named: name.hasPrefix("/") ? name : "/" + name, isChild: false) }
-
-    private func namespace(named name: String, isChild: Bool, prepare: (SocketIONamespace) -> Void = { _ in }) -> SocketIONamespace {
+    ///
+    /// If the name fits a pattern that was given to ``of(matching:)`` before, the namespace is one of that parent's: its middlewares and
+    /// handlers hold for it, as they do for one that is made for a client.
+    public func of(_ name: String) -> SocketIONamespace {
+        let name = name.hasPrefix("/") ? name : "/" + name
         if let known = existingNamespace(name) { return known }
-        let made = SocketIONamespace(name, self, isChild: isChild)
+        let parent = state.withLockedValue { $0.parents }.first { $0.fits?(name) == true }
+        return namespace(named: name, parent)
+    }
+
+    private func namespace(named name: String, _ parent: SocketIOParentNamespace?) -> SocketIONamespace {
+        if let known = existingNamespace(name) { return known }
+        let made = SocketIONamespace(name, self, parent: parent)
+        // A server that is closed has no namespaces: what the program says to this one, nobody hears, and nobody joins it.
+        guard !state.withLockedValue({ $0.isClosed }) else { return made }
         made.start()
-        prepare(made)
+        // Before anybody else knows of it: who joins meets all the middlewares.
+        parent?.adopt(made)
         let (namespace, tell) = state.withLockedValue { state in
+            guard !state.isClosed else { return (nil as SocketIONamespace?, nil as (@Sendable (SocketIONamespace) -> Void)?) }
             let namespace = state.namespaces[name] ?? made
             state.namespaces[name] = namespace
             return (namespace, namespace === made ? state.onNewNamespace : nil)
         }
         // Somebody else was faster.
         if namespace !== made { made.close() }
+        guard let namespace else { return made }
         tell?(namespace)
         return namespace
     }
 
     func existingNamespace(_ name: String) -> SocketIONamespace? { state.withLockedValue { $0.namespaces[name] } }
+    var namespaceNames: [String] { state.withLockedValue { $0.namespaces.keys.sorted() } }
 
     /// Namespaces that are made when a client wants to join one that a closure accepts.
+    ///
+    /// The closure is asked for clients only. A namespace that the program makes by its name is none of this parent's, as in Node: use
+    /// ``of(matching:)`` where the name alone decides.
     ///
     /// - Parameter isAccepted: given the name, the client's `auth`, and its connection.
     public func of(
         where isAccepted: @escaping @Sendable (String, SocketIOValue, EngineIOHandshake) async -> Bool
     ) -> SocketIOParentNamespace {
-        let parent = SocketIOParentNamespace(isAccepted)
+        add(SocketIOParentNamespace(isAccepted, fits: nil))
+    }
+
+    private func add(_ parent: SocketIOParentNamespace) -> SocketIOParentNamespace {
         state.withLockedValue { $0.parents.append(parent) }
         return parent
     }
 
-    /// Namespaces that are made when a client wants to join one whose name fits a pattern, whole.
+    /// Namespaces that are made when a client wants to join one whose name fits a pattern, whole, or when the program asks for one.
+    ///
+    /// A namespace that exists already when the pattern is given stays as it is, as in Node: give patterns before names.
     public func of<Output>(matching pattern: sending Regex<Output>) -> SocketIOParentNamespace {
         let pattern = NamePattern(pattern)
-        return of { name, _, _ in pattern.fits(name) }
+        return add(SocketIOParentNamespace({ name, _, _ in pattern.fits(name) }, fits: { pattern.fits($0) }))
     }
 
     /// Is told of namespaces that are made.
@@ -99,22 +122,32 @@ public final class SocketIOServer: SocketIOTarget, Sendable {
         state.withLockedValue { $0.onNewNamespace = body }
     }
 
-    /// The namespace that a client wants to join; nil if it may not be.
-    nonisolated(nonsending) func namespace(
+    /// The namespace that a client wants to join, to be released by the caller; nil if it may not be.
+    nonisolated(nonsending) func reserveNamespace(
         _ name: String, _ auth: SocketIOValue, _ session: EngineIOSession
     ) async -> SocketIONamespace? {
-        if let known = existingNamespace(name) { return known }
-        for parent in state.withLockedValue({ $0.parents }) where await parent.isAccepted(name, auth, session.handshake) {
-            return namespace(named: name, isChild: true) { parent.adopt($0) }
+        while let namespace = await namespace(name, auth, session) {
+            if namespace.reserve() { return namespace }
+            // Its last socket has just left: it is made anew.
         }
         return nil
     }
 
-    /// A namespace that was made for a client has lost its last socket.
+    private nonisolated(nonsending) func namespace(
+        _ name: String, _ auth: SocketIOValue, _ session: EngineIOSession
+    ) async -> SocketIONamespace? {
+        if let known = existingNamespace(name) { return known }
+        for parent in state.withLockedValue({ $0.parents }) where await parent.isAccepted(name, auth, session.handshake) {
+            return namespace(named: name, parent)
+        }
+        return nil
+    }
+
+    /// A namespace that has a parent has lost its last socket, or the last one that was on its way to it.
     func emptied(_ namespace: SocketIONamespace) {
         guard configuration.cleanupEmptyChildNamespaces else { return }
         let isGone = state.withLockedValue { state in
-            guard state.namespaces[namespace.name] === namespace, namespace.socketCount == 0 else { return false }
+            guard state.namespaces[namespace.name] === namespace, namespace.closeIfEmpty() else { return false }
             state.namespaces[namespace.name] = nil
             return true
         }
@@ -140,11 +173,15 @@ public final class SocketIOServer: SocketIOTarget, Sendable {
     /// Ends all connections; clients reconnect by themselves, to another node or when there is a server again.
     public func close() {
         engine.close()
-        for namespace in state.withLockedValue({ Array($0.namespaces.values) }) { namespace.close() }
-        state.withLockedValue { state in
-            state.namespaces = [:]
-            state.parents = []
+        let namespaces = state.withLockedValue { state in
+            defer {
+                state.namespaces = [:]
+                state.parents = []
+            }
+            state.isClosed = true
+            return state.namespaces.values
         }
+        for namespace in namespaces { namespace.close() }
     }
 }
 
@@ -157,19 +194,49 @@ private final class NamePattern<Output>: Sendable {
     func fits(_ name: String) -> Bool { pattern.withLock { ((try? $0.wholeMatch(in: name)) ?? nil) != nil } }
 }
 
-/// Namespaces that are made when clients want to join them; what is said of it holds for each of them.
+/// Namespaces that are made when clients want to join them; what is said of it holds for each of them, whenever it is said.
 public final class SocketIOParentNamespace: Sendable {
-    private let prepare = NIOLockedValueBox<[@Sendable (SocketIONamespace) -> Void]>([])
-    let isAccepted: @Sendable (String, SocketIOValue, EngineIOHandshake) async -> Bool
-
-    init(_ isAccepted: @escaping @Sendable (String, SocketIOValue, EngineIOHandshake) async -> Bool) { self.isAccepted = isAccepted }
-
-    func adopt(_ namespace: SocketIONamespace) {
-        for body in prepare.withLockedValue({ $0 }) { body(namespace) }
+    private struct State {
+        var prepare: [@Sendable (SocketIONamespace) -> Void] = []
+        var children: [ObjectIdentifier: SocketIONamespace] = [:]
     }
 
-    /// Prepares each namespace when it is made, before its first socket.
-    public func onCreate(_ body: @escaping @Sendable (SocketIONamespace) -> Void) { prepare.withLockedValue { $0.append(body) } }
+    private let state = NIOLockedValueBox(State())
+    let isAccepted: @Sendable (String, SocketIOValue, EngineIOHandshake) async -> Bool
+    /// Whether a name alone makes a namespace one of its children; nil if there is more to it.
+    let fits: (@Sendable (String) -> Bool)?
+
+    init(
+        _ isAccepted: @escaping @Sendable (String, SocketIOValue, EngineIOHandshake) async -> Bool, fits: (@Sendable (String) -> Bool)?
+    ) {
+        self.isAccepted = isAccepted
+        self.fits = fits
+    }
+
+    /// Prepares a child; every closure sees every child once.
+    func adopt(_ namespace: SocketIONamespace) {
+        let prepare = state.withLockedValue { state in
+            state.children[ObjectIdentifier(namespace)] = namespace
+            return state.prepare
+        }
+        for body in prepare { body(namespace) }
+    }
+
+    func forget(_ namespace: SocketIONamespace) {
+        state.withLockedValue { _ = $0.children.removeValue(forKey: ObjectIdentifier(namespace)) }
+    }
+
+    /// The namespaces that there are now, in no order.
+    public var children: [SocketIONamespace] { state.withLockedValue { Array($0.children.values) } }
+
+    /// Prepares each namespace when it is made, before its first socket, and those that there are.
+    public func onCreate(_ body: @escaping @Sendable (SocketIONamespace) -> Void) {
+        let children = state.withLockedValue { state in
+            state.prepare.append(body)
+            return state.children.values
+        }
+        for child in children { body(child) }
+    }
 
     /// Is told of every socket that joins one of them.
     public func onConnection(_ body: @escaping @Sendable (SocketIOSocket) -> Void) { onCreate { $0.onConnection(body) } }

@@ -171,18 +171,22 @@ extension SocketIOSocket {
 
     /// Leaves the namespace, whoever caused it; once.
     func leave(_ reason: SocketIODisconnectReason) {
-        let rare: Rare?? = state.withLockedValue { state in
+        let was: (phase: Phase, rare: Rare?)? = state.withLockedValue { state in
             guard state.phase != .disconnected else { return nil }
             let was = state.phase
             state.phase = .disconnected
             // What a client said before it left is heard; what comes in behind this program's back is not.
             if reason == .serverNamespaceDisconnect { state.queue.removeEvents() }
-            return .some(was == .connected ? state.rare : nil)
+            return (was, was == .connected ? state.rare : nil)
         }
-        guard let rare else { return }
+        guard let was else { return }
+        let rare = was.rare
         for observer in rare?.onDisconnecting ?? [] { observer(reason) }
-        namespace.remove(self, reason)
-        client.remove(self)
+        // One that was never let in is on nobody's list.
+        if was.phase == .connected {
+            namespace.remove(self, reason)
+            client.remove(self)
+        }
         let acks = state.withLockedValue { state in
             defer { state.rare?.acks = [:] }
             return state.rare?.acks ?? [:]

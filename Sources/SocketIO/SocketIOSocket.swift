@@ -34,6 +34,8 @@ public final class SocketIOSocket: Sendable {
         var onError: [@Sendable (any Error) -> Void] = []
         var acks: [Int: @Sendable (Result<[SocketIOValue], SocketIOAckError>) -> Void] = [:]
         var data: (any Codable & Sendable)?
+        /// The rooms that middlewares have put it into: it joins them when it is let in.
+        var rooms: Set<String> = []
     }
 
     /// The socket's id: of this namespace, and no secret.
@@ -112,10 +114,17 @@ public final class SocketIOSocket: Sendable {
 
     // MARK: Rooms
 
-    /// The rooms that it is in, its own (`id`) among them.
-    public var rooms: Set<String> { namespace.adapter.rooms(of: id) }
+    // Until a socket is let in, its rooms are its own business: no adapter and no other node knows of it, nothing that is said to a room reaches
+    // it, and nothing is left of it if it is refused.
+
+    /// The rooms that it is in, its own (`id`) among them; while middlewares run, those that it will be in.
+    public var rooms: Set<String> {
+        state.withLockedValue { $0.phase == .connecting ? $0.rare?.rooms ?? [] : nil } ?? namespace.adapter.rooms(of: id)
+    }
 
     /// Joins rooms; those beyond `SocketIOConfiguration.maxRooms` are refused, and logged.
+    ///
+    /// In a middleware it takes effect when the socket is let in.
     ///
     /// - Returns: whether it is in all of them now.
     @discardableResult
@@ -124,7 +133,39 @@ public final class SocketIOSocket: Sendable {
     /// Joins rooms; see `join(_:)`.
     @discardableResult
     public func join(_ rooms: some Sequence<String>) -> Bool {
-        let refused = namespace.adapter.join(self, rooms: Set(rooms))
+        let rooms = Set(rooms)
+        return isRefusedNone(joinLater(rooms) ?? namespace.adapter.join(self, rooms: rooms))
+    }
+
+    /// Notes rooms of a socket that has not been let in.
+    ///
+    /// - Returns: those that it may not join; nil if it is in, or has left.
+    private func joinLater(_ rooms: Set<String>) -> Set<String>? {
+        let limit = server.configuration.maxRooms
+        return state.withLockedValue { state in
+            guard state.phase == .connecting else { return nil }
+            var rare = state.rare ?? Rare()
+            state.rare = nil
+            defer { state.rare = rare }
+            return rooms.filter { room in
+                guard room != id, !rare.rooms.contains(room) else { return false }
+                guard rare.rooms.count < limit else { return true }
+                rare.rooms.insert(room)
+                return false
+            }
+        }
+    }
+
+    /// Joins the rooms that middlewares have put it into, now that it is in the namespace.
+    func joinRoomsOfMiddlewares() {
+        let rooms = state.withLockedValue { state in
+            defer { state.rare?.rooms = [] }
+            return state.rare?.rooms ?? []
+        }
+        if !rooms.isEmpty { _ = isRefusedNone(namespace.adapter.join(self, rooms: rooms)) }
+    }
+
+    private func isRefusedNone(_ refused: Set<String>) -> Bool {
         guard !refused.isEmpty else { return true }
         let limit = server.configuration.maxRooms
         logger.warning("a socket may not join more than \(limit) rooms (limit maxRooms)", metadata: ["socket": "\(id)"])
@@ -132,7 +173,14 @@ public final class SocketIOSocket: Sendable {
     }
 
     /// Leaves a room.
-    public func leave(_ room: String) { namespace.adapter.leave(self, rooms: [room]) }
+    public func leave(_ room: String) {
+        let isLater = state.withLockedValue { state in
+            guard state.phase == .connecting else { return false }
+            state.rare?.rooms.remove(room)
+            return true
+        }
+        if !isLater { namespace.adapter.leave(self, rooms: [room]) }
+    }
 
     // MARK: The end
 

@@ -281,7 +281,53 @@ import WebSockets
         #expect(bench.phase == .closing)
         #expect(bench.send("late") == [])
         #expect(bench.post(b, .message("late")) == ["b <- ok"])
-        #expect(bench.poll(a) == ["a <- 41|42|1", "closed: forced close"])
+        #expect(bench.poll(a) == ["a <- 41|42"])
+        #expect(bench.poll(b) == ["b <- 1", "closed: forced close"])
+    }
+
+    // What shares a payload with the close packet is lost to the official client.
+    @Test func theClosePacketTravelsAlone() {
+        enum Step: CaseIterable { case send, poll, close, wait }
+        let orders = (0..<5).reduce([[Step]]([[]])) { orders, _ in orders.flatMap { order in Step.allCases.map { order + [$0] } } }
+        for maxPackets in [1, 2, 100] {
+            for order in orders {
+                let bench = MachineBench.polling { $0.maxPacketsPerPoll = maxPackets }
+                var (sent, isClosed, done) = (0, false, [String]())
+                for step in order + Array(repeating: .poll, count: 9) {
+                    switch step {
+                    case .send:
+                        if !isClosed { sent += 1 }
+                        done += bench.send("\(sent)")
+                    // A client polls when it has its answer.
+                    case .poll: if bench.machine.poll == nil, bench.phase != .closed { done += bench.poll(a) }
+                    case .close:
+                        isClosed = true
+                        done += bench.close()
+                    // Too short for a heartbeat.
+                    case .wait: done += bench.pass(.seconds(4))
+                    }
+                }
+                let payloads = done.filter { $0.hasPrefix("a <- ") }.map { String($0.dropFirst(5)) }
+                let packets = payloads.flatMap { $0.split(separator: "|") }
+                let expected = (1...6).prefix(sent).map { "4\($0)" } + (isClosed ? ["1"] : [])
+                #expect(packets.map(String.init) == expected, "\(order)")
+                #expect(payloads.allSatisfy { $0 == "1" || !$0.split(separator: "|").contains("1") }, "\(order): \(payloads)")
+                #expect(done.filter { $0.hasPrefix("closed") } == (isClosed ? ["closed: forced close"] : []), "\(order)")
+            }
+        }
+    }
+
+    // As long as the client polls, it gets all that is left.
+    @Test func eachPollOfAClosingSessionHasItsTime() {
+        let bench = MachineBench.polling { $0.maxPacketsPerPoll = 1 }
+        _ = bench.send("1", "2")
+        _ = bench.close()
+        #expect(bench.pass(.seconds(29)) == [])
+        #expect(bench.poll(a) == ["a <- 41"])
+        #expect(bench.pass(.seconds(29)) == [])
+        #expect(bench.poll(b) == ["b <- 42"])
+        #expect(bench.pass(.seconds(29)) == [])
+        #expect(bench.poll(c) == ["c <- 1", "closed: forced close"])
     }
 
     @Test func leavesMoreThanOnePollTakesToSeveral() {

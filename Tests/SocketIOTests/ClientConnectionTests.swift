@@ -221,6 +221,51 @@ import WebSockets
         }
     }
 
+    /// How a server ends a client's connection.
+    enum Ending: CaseIterable {
+        case disconnect, disconnectSockets, closeConnection
+
+        func end(_ socket: SocketIOSocket) {
+            switch self {
+            case .disconnect: socket.disconnect(closingConnection: true)
+            case .disconnectSockets: socket.namespace.disconnectSockets(closingConnections: true)
+            case .closeConnection: socket.connection.close()
+            }
+        }
+    }
+
+    // On long-polling the close packet comes in an answer of its own, as from Node: the official client loses what is with it.
+    @Test(arguments: Ending.allCases, [false, true])
+    func whatIsSaidBeforeTheEndArrivesBeforeIt(ending: Ending, aPollWaits: Bool) async throws {
+        try await withSocketIO { _ in
+        } prepare: { io, notes in
+            io.onConnection { socket in
+                socket.onDisconnect { notes.add("\($0)") }
+                socket.on("end") {
+                    socket.emit("last", 1)
+                    socket.emit("last", 2)
+                    ending.end(socket)
+                }
+            }
+        } _: { bench in
+            let opened = try await bench.request("GET", "")
+            let sid = opened.drop { $0 != ":" }.dropFirst(2).prefix(20)
+            func poll() async throws -> String { try await bench.request("GET", "&sid=\(sid)") }
+            #expect(try await bench.request("POST", "&sid=\(sid)", body: "40") == "ok")
+            #expect(try await poll().hasPrefix("40"))
+            let session = try #require(bench.io.engine.allSessions.first)
+            async let waiting = aPollWaits ? poll() : ""
+            while aPollWaits && !session.isWritable { try await Task.sleep(for: .milliseconds(2)) }
+            #expect(try await bench.request("POST", "&sid=\(sid)", body: #"42["end"]"#) == "ok")
+            let events = [#"42["last",1]"#, #"42["last",2]"#] + (ending == .closeConnection ? [] : ["41"])
+            if aPollWaits { #expect(try await waiting == events[0]) }
+            #expect(try await poll() == events[(aPollWaits ? 1 : 0)...].joined(separator: "\u{1E}"))
+            #expect(try await poll() == "1")
+            #expect(try await poll() == #"{"code":1,"message":"Session ID unknown"}"#)
+            #expect(await bench.notes.wait(1) == [ending == .closeConnection ? "forced close" : "server namespace disconnect"])
+        }
+    }
+
     @Test func aServerThatEndsDisconnectsEverybody() async throws {
         try await withSocketIO { _ in
         } prepare: { io, notes in
