@@ -5,6 +5,8 @@
 
 #include "CDuplexLinux.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -18,5 +20,10 @@ ssize_t duplex_send(int descriptor, const void *bytes, size_t count) {
 }
 
 ssize_t duplex_recv(int descriptor, void *bytes, size_t count) { return syscall(SYS_recvfrom, descriptor, bytes, count, 0, NULL, NULL); }
+
+int duplex_unsent(int descriptor) {
+    int count = 0;
+    return ioctl(descriptor, SIOCOUTQ, &count) == 0 ? count : -1;
+}
 
 #endif

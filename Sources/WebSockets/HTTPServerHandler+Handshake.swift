@@ -49,7 +49,7 @@ extension HTTPServerHandler {
         let logger = server.logger
         // Nothing is read while the decision is taken, so that a peer cannot fill memory with frames; nor does it wait for ever.
         Self.setReading(false, channel)
-        setDeadline(server.configuration.handshakeTimeout, "the decision took too long (limit handshakeTimeout)")
+        setDeadline(.decision)
         run { handler in
             do {
                 let decision = try await decide(request)
@@ -79,7 +79,7 @@ extension HTTPServerHandler {
         }
     }
 
-    private func refuseDecided(_ status: HTTPResponse.Status, _ rule: HandshakeRefusal.Rule, _ why: String) {
+    func refuseDecided(_ status: HTTPResponse.Status, _ rule: HandshakeRefusal.Rule, _ why: String) {
         guard case .deciding = state, let context else { return }
         Self.setReading(true, context.channel)
         refuse(status, rule, why)

@@ -18,7 +18,8 @@ extension HTTPServerHandler {
         meter.headCame()
         tap(head)
         body.clear()
-        setDeadline(server.configuration.handshakeTimeout, "the request did not arrive in time (limit handshakeTimeout)")
+        bodyBytes = 0
+        setDeadline(.body)
         // It may have been refused by now.
         if beginService(head), !isReading { return }
         let announced = head.headers.first(name: "content-length").flatMap(Int.init) ?? 0
@@ -41,6 +42,7 @@ extension HTTPServerHandler {
     }
 
     func collect(_ bytes: ByteBuffer) {
+        bodyBytes += bytes.readableBytes
         guard body.readableBytes + bytes.readableBytes <= maxBodyBytes else { return refuseBody() }
         // What has its answer already is read to its end all the same.
         if served?.early == nil { body.writeImmutableBuffer(bytes) }
@@ -53,6 +55,14 @@ extension HTTPServerHandler {
     private func refuseBody() {
         if let served { return refuseServiceBody(served) }
         refuse(.contentTooLarge, .limit, "the body is over \(server.configuration.maxBodyBytes) bytes (limit maxBodyBytes)")
+    }
+
+    /// The body does not come at the least rate: the request is over for whoever serves it.
+    func refuseSlowBody(_ why: String) {
+        if case .some = served?.early, let served { return refuseServiceBody(served) }
+        served.take()?.request.cancel()
+        number &+= 1
+        refuse(.requestTimeout, .deadline, why)
     }
 
     // MARK: Deciding
@@ -132,8 +142,10 @@ extension HTTPServerHandler {
         guard context != nil else { return }
         let bound = ThreadBound(self, to: thread)
         let thread = thread
+        runs &+= 1
+        let run = runs
         task = Task(executorPreference: thread) {
-            await body { use in thread.perform { use(bound.value) } }
+            await body { use in thread.perform { if bound.value.runs == run { use(bound.value) } } }
         }
     }
 }

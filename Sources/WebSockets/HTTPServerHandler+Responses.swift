@@ -15,7 +15,7 @@ extension HTTPServerHandler {
         let closes = closes || server.isDraining || !isHTTP11 && response.stream != nil
         let response = Self.final(response, server.logger)
         let head = responseHead(response, closes: closes)
-        setDeadline(server.configuration.responseTimeout, "the response was not read in time (limit responseTimeout)")
+        setDeadline(.response)
         // The end of the response, which lets the next pipelined request in, waits until the system has taken the rest: a peer that
         // reads no answers is asked no more questions.
         let promise = context.eventLoop.makePromise(of: Void.self)
@@ -31,6 +31,7 @@ extension HTTPServerHandler {
         let hasBody = method != .HEAD && head.status.mayHaveResponseBody && response.body.readableBytes > 0
         context.writeAndFlush(wrapOutboundOut(.head(head)), promise: hasBody ? nil : promise)
         if hasBody { context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(response.body))), promise: promise) }
+        watchResponse()
     }
 
     /// An interim status (1xx) ends no request, and 101 would have the client speak another protocol: a mistake of the application.
@@ -56,10 +57,12 @@ extension HTTPServerHandler {
     func sent(_ result: Result<Void, any Error>, closes: Bool) {
         isBusy = false
         guard case .success = result, let context, case .deciding = state else { return close() }
-        guard !closes else { return finishSending(context) }
+        guard !closes else {
+            end(context)
+            return finishSending(context)
+        }
         state = .awaiting
-        // A connection that waits for its next request has done nothing wrong when its time is over.
-        setDeadline(server.configuration.handshakeTimeout, nil)
+        setDeadline(.keepAlive)
         end(context)
     }
 
@@ -67,7 +70,6 @@ extension HTTPServerHandler {
     private func finishSending(_ context: ChannelHandlerContext) {
         state = .closed
         cancelDeadline()
-        end(context)
         context.close(mode: .output, promise: nil)
         let channel = context.channel
         channel.eventLoop.scheduleTask(in: .seconds(1)) { channel.close(promise: nil) }
@@ -88,6 +90,26 @@ extension HTTPServerHandler {
         var response = ServerResponse.text(why + "\n", status: status)
         response.head.headerFields.append(contentsOf: headerFields)
         send(response, closes: true)
+    }
+
+    /// Answers a request whose head is not whole and closes; one line in the log. The handlers of HTTP know of no request that this would be
+    /// the answer to, so it leaves beside them.
+    func refuseUnread(_ status: HTTPResponse.Status, _ rule: HandshakeRefusal.Rule, _ why: String) {
+        guard case .awaiting = state, let context,
+            let encoder = try? context.pipeline.syncOperations.context(handlerType: HTTPResponseEncoder.self)
+        else { return close() }
+        log(why, rule, status)
+        let body = why + "\n"
+        let head = responseHead(.text(body, status: status), closes: true)
+        encoder.writeAndFlush(NIOAny(IOData.byteBuffer(Self.bytes(head, body))), promise: nil)
+        finishSending(context)
+    }
+
+    private static func bytes(_ head: HTTPResponseHead, _ body: String) -> ByteBuffer {
+        var bytes = ByteBuffer(string: "HTTP/1.1 \(head.status.code) \(head.status.reasonPhrase)\r\n")
+        for (name, value) in head.headers { bytes.writeString("\(name): \(value)\r\n") }
+        bytes.writeString("\r\n" + body)
+        return bytes
     }
 
     /// - Parameter status: what was answered; nil if nothing could be.

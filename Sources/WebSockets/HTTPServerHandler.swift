@@ -7,6 +7,7 @@
 // NIO parses and writes HTTP and queues pipelined requests; this decides what is answered. Here are the channel's events and the
 // deadlines; requests, responses and the handshake are in files of their own.
 
+import CDuplexLinux
 import HTTPTypes
 import NIOCore
 import NIOHTTP1
@@ -38,16 +39,22 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler, T
     var method = HTTPMethod.GET
     var isHTTP11 = true
     var body = ByteBuffer()
+    /// How many bytes of the body have come, kept or not.
+    var bodyBytes = 0
     var context: ChannelHandlerContext?
     var task: Task<Void, Never>?
+    /// How many times the program has been asked: what it answers after its time is over concerns nobody.
+    var runs = 0
     /// The request that a service answers, and how many there have been.
     var served: ServedRequest?
     var number = 0
     /// What arrives while the pipeline is rebuilt: the WebSocket's first bytes.
     var leftOver = LeftOver()
     var timer = TimerWheelPlace.none
-    /// When the connection is closed, and what the log says of it.
-    private var deadline: (moment: NIODeadline, why: String?)?
+    /// When the connection's time is over; nil while nothing is awaited of the peer.
+    private var deadline: RequestDeadline?
+    /// How many bytes of a response have not reached the peer's system.
+    var unsentBytes: (any Channel) -> Int = { $0.unsentBytes }
     private let acceptedAt: NIODeadline?
     /// Whether a request has begun and its answer has not left; shutting down waits for it.
     var isBusy = false {
@@ -82,7 +89,8 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler, T
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
-        setDeadline(server.configuration.handshakeTimeout, since: acceptedAt, "no request arrived in time (limit handshakeTimeout)")
+        meter.whenRead = { [unowned self] in readBegan() }
+        setDeadline(.head, since: acceptedAt)
     }
 
     func handlerRemoved(context: ChannelHandlerContext) { end() }
@@ -95,6 +103,7 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler, T
     private func end() {
         if case .upgrading = state {} else { task?.cancel() }
         served.take()?.request.cancel()
+        meter.whenRead = nil
         state = .closed
         isBusy = false
         cancelDeadline()
@@ -149,16 +158,17 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler, T
 
     // MARK: Deadlines
 
-    /// Closes the connection after a time, unless another deadline is set or this one is cancelled before.
+    /// Ends what is under way after its time, unless another deadline is set or this one is cancelled before.
     ///
-    /// - Parameters:
-    ///   - since: from when on the time counts; from now if nil.
-    ///   - why: for the log; nil where nothing is wrong.
-    func setDeadline(_ duration: Duration, since: NIODeadline? = nil, _ why: String?) {
+    /// - Parameter since: from when on the time counts; from now if nil.
+    func setDeadline(_ limit: RequestDeadline.Limit, since: NIODeadline? = nil) {
         guard context != nil else { return }
-        let moment = (since ?? thread.now) + TimeAmount(duration)
-        deadline = (moment, why)
-        thread.arm(self, at: moment)
+        arm(RequestDeadline(limit, server.configuration, since: since ?? thread.now))
+    }
+
+    private func arm(_ deadline: RequestDeadline) {
+        self.deadline = deadline
+        thread.arm(self, at: deadline.moment)
     }
 
     func cancelDeadline() {
@@ -166,13 +176,57 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler, T
         thread.disarm(self)
     }
 
-    func timerFired() {
-        guard let deadline else { return }
-        if thread.now < deadline.moment { thread.arm(self, at: deadline.moment) } else { deadlinePassed(deadline.why) }
+    /// Bytes have come, and are not parsed yet.
+    private func readBegan() {
+        guard case .awaiting = state, case .keepAlive = deadline?.limit else { return }
+        setDeadline(.head)
     }
 
-    private func deadlinePassed(_ why: String?) {
-        if let why { log(why, .deadline, nil) }
-        close()
+    /// Looks how much of a response waits, once what the system takes at once has left: most responses are over by now.
+    func watchResponse() {
+        guard case .response = deadline?.limit, let context else { return }
+        deadline?.begin(at: -unsentBytes(context.channel))
+    }
+
+    func timerFired() {
+        guard var deadline, let context else { return }
+        let now = thread.now
+        if now < deadline.moment { return thread.arm(self, at: deadline.moment) }
+        let passed = deadline.limit == .response ? -unsentBytes(context.channel) : bodyBytes
+        if deadline.renew(at: now, passed: passed) { arm(deadline) } else { deadlinePassed(deadline.limit) }
+    }
+
+    private func deadlinePassed(_ limit: RequestDeadline.Limit) {
+        deadline = nil
+        let why = limit.text(server.configuration)
+        switch limit {
+        case .head where meter.received == 0:
+            log("no request arrived in time (limit handshakeTimeout)", .deadline, nil)
+            close()
+        case .head: refuseUnread(.requestTimeout, .deadline, why)
+        case .body: refuseSlowBody(why)
+        case .decision:
+            runs &+= 1
+            task?.cancel()
+            refuseDecided(.serviceUnavailable, .deadline, why)
+        case .response:
+            log(why, .deadline, nil)
+            close()
+        // It has done nothing wrong.
+        case .keepAlive: close()
+        }
+    }
+}
+
+extension Channel {
+    /// How many bytes that were written have not reached the peer's system: those that wait here, and those that the own system holds.
+    fileprivate var unsentBytes: Int {
+        let waiting = (try? syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+        #if os(Linux)
+        let held = try? pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { duplex_unsent($0) }
+        return waiting + max(0, Int(held.flatMap { $0 } ?? 0))
+        #else
+        return waiting
+        #endif
     }
 }

@@ -34,7 +34,7 @@ extension ServerResponse {
     /// A response whose body a closure writes; returning ends it, throwing cuts the connection, so that nobody takes a part for the whole.
     ///
     /// The closure runs on the connection's thread: it must not block. It is cancelled when the connection ends, and when the server shuts
-    /// down. Each piece must be taken within `responseTimeout`; between pieces any time may pass.
+    /// down. Each piece must go on as `responseTimeout` says; between pieces any time may pass.
     public static func stream(
         _ status: HTTPResponse.Status = .ok, headerFields: HTTPFields = [:],
         _ body: nonisolated(nonsending) @escaping @Sendable (ResponseStream) async throws -> Void
@@ -68,12 +68,13 @@ extension HTTPServerHandler {
         guard case .deciding = state, let context else {
             return continuation.resume(throwing: NetworkError("the connection is gone"))
         }
-        setDeadline(server.configuration.responseTimeout, "the response was not read in time (limit responseTimeout)")
+        setDeadline(.response)
         let promise = context.eventLoop.makePromise(of: Void.self)
         promise.futureResult.assumeIsolated().whenComplete { [weak self] result in
             self?.cancelDeadline()
             continuation.resume(with: result.mapError { NetworkError("\($0)") })
         }
         context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(bytes))), promise: promise)
+        watchResponse()
     }
 }

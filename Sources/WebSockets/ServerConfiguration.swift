@@ -26,11 +26,24 @@ extension WebSocketServer {
         /// How many TCP connections are served at a time; those over it get 503. Unlimited unless set: near the
         /// system's limit of open files accepting pauses, until a connection ends, and who connects waits.
         public var maxConnections: Int?
-        /// How long a request may take to arrive, TLS included: 10 s from the connection's start or the last response, whatever
-        /// arrives meanwhile, so that a byte now and then keeps nothing open (Slowloris).
+        /// The deadline of a request's head, TLS included, counted from the connection's start or, on a connection that is used again, from
+        /// the head's first byte. Defaults to 10 seconds.
+        ///
+        /// It holds whatever arrives meanwhile, so that a byte now and then keeps nothing open (Slowloris). A head that has begun is answered
+        /// with 408. The program's decision about a handshake has the same time, and 503 after it.
         public var handshakeTimeout: Duration
-        /// How long a response may take to leave: 30 s, after which a peer that does not read is cut off.
+        /// The time in which a request's body must go on: `bodyTimeout` times `minTransferRate` bytes must arrive in each such stretch, or the
+        /// request is answered with 408. Defaults to 20 seconds; a body as a whole may take any time.
+        public var bodyTimeout: Duration
+        /// The time in which a response must go on: the peer's system must take `responseTimeout` times `minTransferRate` bytes in each such
+        /// stretch, or the connection is cut. Defaults to 30 seconds; a response as a whole may take any time.
         public var responseTimeout: Duration
+        /// The least rate of a request's body and of a response, in bytes per second. Defaults to 1,000, a fortieth of what a phone with
+        /// 320 kbit/s sends. With 0, a byte in each stretch of time is enough.
+        public var minTransferRate: Int
+        /// How long a connection may wait for its next request. Defaults to 65 seconds, since load balancers keep idle connections for 60
+        /// and would else send a request into one that is being closed.
+        public var keepAliveTimeout: Duration
         /// How long shutting down may take: 30 s; closes are spread over it, so that not all clients reconnect at once.
         public var drainTimeout: Duration
         /// The most header fields of a request: 100, several times what browsers send. More get 431.
@@ -57,7 +70,8 @@ extension WebSocketServer {
         public init(
             connection: ConnectionConfiguration = ConnectionConfiguration(), tls: ServerTLS? = nil, allowedOrigins: Set<Origin> = [],
             threads: Int = defaultThreads, maxConnections: Int? = nil, handshakeTimeout: Duration = .seconds(10),
-            responseTimeout: Duration = .seconds(30), drainTimeout: Duration = .seconds(30), maxHeaderFields: Int = 100,
+            bodyTimeout: Duration = .seconds(20), responseTimeout: Duration = .seconds(30), minTransferRate: Int = 1000,
+            keepAliveTimeout: Duration = .seconds(65), drainTimeout: Duration = .seconds(30), maxHeaderFields: Int = 100,
             maxHeaderBytes: Int = 16_384, maxBodyBytes: Int = 1 << 20, maxPublicationBacklog: Int = 33_554_432,
             backplane: (any Backplane)? = nil, backplaneHeartbeat: Duration = .seconds(5),
             transport: Transport = .automatic, logger: Logger = Logger(label: "duplex")
@@ -68,7 +82,10 @@ extension WebSocketServer {
             self.threads = threads
             self.maxConnections = maxConnections
             self.handshakeTimeout = handshakeTimeout
+            self.bodyTimeout = bodyTimeout
             self.responseTimeout = responseTimeout
+            self.minTransferRate = minTransferRate
+            self.keepAliveTimeout = keepAliveTimeout
             self.drainTimeout = drainTimeout
             self.maxHeaderFields = maxHeaderFields
             self.maxHeaderBytes = maxHeaderBytes

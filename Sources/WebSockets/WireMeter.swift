@@ -57,6 +57,8 @@ final class WireMeter: ChannelDuplexHandler, RemovableChannelHandler {
     private var unseen: [ByteBuffer]?
     private var tap: WireTap?
     let mayBeTapped: Bool
+    /// Called when bytes have come, before they are parsed.
+    var whenRead: (() -> Void)?
     /// Counts the requests.
     private(set) var number = 0
     private var isUnderWay = false
@@ -113,6 +115,7 @@ final class WireMeter: ChannelDuplexHandler, RemovableChannelHandler {
         // Copies: payloads are unmasked where they lie, and the memory is used again.
         if unseen != nil { unseen?.append(ByteBuffer(bytes: bytes.readableBytesView)) }
         tap?(.received(ByteBuffer(bytes: bytes.readableBytesView)))
+        whenRead?()
         context.fireChannelRead(data)
     }
 

@@ -81,7 +81,7 @@ import Testing
 
     /// A connection of a server whose time only the test moves.
     private func connection(
-        _ log: LogRecorder = LogRecorder(), _ route: Route? = nil, acceptedAt: NIODeadline? = nil
+        _ log: LogRecorder = LogRecorder(), _ route: Route? = nil, acceptedAt: NIODeadline? = nil, unsent: Box<Int>? = nil
     ) throws -> EmbeddedChannel {
         let channel = EmbeddedChannel()
         var configuration = WebSocketServer.Configuration.forTests(log: log)
@@ -91,6 +91,10 @@ import Testing
         let thread = EventThread(eventLoop: channel.embeddedEventLoop, statistics: core.statistics)
         let handler = HTTPServerHandler(server: core, thread: thread, slot: ConnectionSlot(ConnectionSlots(core)), acceptedAt: acceptedAt)
         try handler.addTo(channel.pipeline.syncOperations)
+        if let unsent {
+            handler.unsentBytes = { _ in unsent.value }
+            try channel.pipeline.syncOperations.addHandler(Dam(), position: .first)
+        }
         try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
         return channel
     }
@@ -103,9 +107,35 @@ import Testing
             channel.embeddedEventLoop.advanceTime(by: .seconds(1))
             try channel.writeInbound(ByteBuffer(string: "x"))
         }
-        #expect(channel.isActive)
+        #expect(channel.isActive && written(channel) == "")
         channel.embeddedEventLoop.advanceTime(by: .seconds(1))
-        #expect(!channel.isActive)
+        let why = "the request's head did not arrive within 10.0 seconds (limit handshakeTimeout)"
+        #expect(isRefused(written(channel), 408, why))
+        #expect(log.shown.map(\.text) == ["refused: \(why)"])
+        #expect(log.shown.first?.metadata["status"] == "408")
+        // What comes later is no request.
+        _ = try? channel.writeInbound(ByteBuffer(string: "x\r\n\r\n"))
+        channel.embeddedEventLoop.advanceTime(by: .seconds(1))
+        #expect(!channel.isActive && written(channel) == "")
+    }
+
+    /// All that the server has sent since this was last asked.
+    private func written(_ channel: EmbeddedChannel) -> String {
+        var text = ""
+        while let bytes = (try? channel.readOutbound(as: ByteBuffer.self)).flatMap({ $0 }) { text += String(buffer: bytes) }
+        return text
+    }
+
+    private func isRefused(_ answer: String, _ status: Int, _ why: String) -> Bool {
+        answer.hasPrefix("HTTP/1.1 \(status) ") && answer.hasSuffix("\r\n\r\n\(why)\n") && field("Connection", in: answer) == "close"
+            && field("Content-Length", in: answer) == "\(why.utf8.count + 1)"
+    }
+
+    @Test func aConnectionThatSaysNothingIsClosedWithoutAnAnswer_H15() throws {
+        let log = LogRecorder()
+        let channel = try connection(log)
+        channel.embeddedEventLoop.advanceTime(by: .seconds(10))
+        #expect(!channel.isActive && written(channel) == "")
         #expect(log.shown.map(\.text) == ["refused: no request arrived in time (limit handshakeTimeout)"])
     }
 
@@ -118,17 +148,54 @@ import Testing
         #expect(!channel.isActive)
     }
 
+    private static let slowBody =
+        "the body arrived too slowly: under 1000 bytes per second for 20.0 seconds (limits bodyTimeout, minTransferRate)"
+
+    private func post(_ channel: EmbeddedChannel, _ length: Int) throws {
+        try channel.writeInbound(ByteBuffer(string: "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \(length)\r\n\r\n"))
+    }
+
     @Test func aBodyByteNowAndThenKeepsNothingOpen_H15() throws {
         let log = LogRecorder()
         let channel = try connection(log)
-        try channel.writeInbound(ByteBuffer(string: "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n"))
-        for _ in 0..<10 {
-            #expect(channel.isActive)
+        try post(channel, 1000)
+        for _ in 0..<20 {
+            #expect(channel.isActive && log.shown.isEmpty)
             try channel.writeInbound(ByteBuffer(string: "x"))
             channel.embeddedEventLoop.advanceTime(by: .seconds(1))
         }
+        #expect(isRefused(written(channel), 408, Self.slowBody))
+        #expect(log.shown.map(\.text) == ["refused: \(Self.slowBody)"])
+        channel.embeddedEventLoop.advanceTime(by: .seconds(1))
         #expect(!channel.isActive)
-        #expect(log.shown.map(\.text) == ["refused: the request did not arrive in time (limit handshakeTimeout)"])
+    }
+
+    /// A phone with 320 kbit/s, and one with 9,600 bit/s: neither is at fault.
+    @Test(arguments: [40_000, 1200]) func aSlowUploadArrives(_ rate: Int) throws {
+        let log = LogRecorder()
+        let channel = try connection(log)
+        let seconds = 120
+        // The limit of a body is 1 MiB.
+        let rate = min(rate, (1 << 20) / seconds)
+        try post(channel, rate * seconds)
+        for _ in 0..<seconds {
+            #expect(channel.isActive && written(channel) == "")
+            channel.embeddedEventLoop.advanceTime(by: .seconds(1))
+            try channel.writeInbound(ByteBuffer(repeating: 0x78, count: rate))
+        }
+        channel.embeddedEventLoop.run()
+        #expect(written(channel).hasPrefix("HTTP/1.1 404 ") && log.shown.isEmpty)
+    }
+
+    @Test func aBodyThatStopsIsRefusedHoweverMuchHasCome() throws {
+        let log = LogRecorder()
+        let channel = try connection(log)
+        try post(channel, 1_000_000)
+        try channel.writeInbound(ByteBuffer(repeating: 0x78, count: 900_000))
+        channel.embeddedEventLoop.advanceTime(by: .seconds(39))
+        #expect(log.shown.isEmpty)
+        channel.embeddedEventLoop.advanceTime(by: .seconds(1))
+        #expect(isRefused(written(channel), 408, Self.slowBody))
     }
 
     @Test func anIdleConnectionIsClosedWithoutALogLine() throws {
@@ -136,34 +203,82 @@ import Testing
         let channel = try connection(log)
         try channel.writeInbound(ByteBuffer(string: Self.get))
         channel.embeddedEventLoop.run()
-        #expect(try channel.readOutbound(as: ByteBuffer.self).map { String(buffer: $0) }?.hasPrefix("HTTP/1.1 404 ") == true)
-        channel.embeddedEventLoop.advanceTime(by: .seconds(9))
+        #expect(written(channel).hasPrefix("HTTP/1.1 404 "))
+        channel.embeddedEventLoop.advanceTime(by: .seconds(64))
         #expect(channel.isActive)
         channel.embeddedEventLoop.advanceTime(by: .seconds(1))
-        #expect(!channel.isActive)
+        #expect(!channel.isActive && written(channel) == "")
         #expect(log.shown.isEmpty)
+    }
+
+    /// A balancer sends a request into a connection that has been idle for its 60 s; from its first byte on, the head's deadline counts.
+    @Test func theHeadsDeadlineOfALaterRequestBeginsWithItsFirstByte_H15() throws {
+        let log = LogRecorder()
+        let channel = try connection(log)
+        for _ in 0..<3 {
+            try channel.writeInbound(ByteBuffer(string: Self.get))
+            channel.embeddedEventLoop.run()
+            #expect(written(channel).hasPrefix("HTTP/1.1 404 "))
+            channel.embeddedEventLoop.advanceTime(by: .seconds(60))
+        }
+        for byte in Self.get.utf8.prefix(10) {
+            try channel.writeInbound(ByteBuffer(bytes: [byte]))
+            #expect(channel.isActive && written(channel) == "")
+            channel.embeddedEventLoop.advanceTime(by: .seconds(1))
+        }
+        #expect(written(channel).hasPrefix("HTTP/1.1 408 "))
+        channel.embeddedEventLoop.advanceTime(by: .seconds(1))
+        #expect(!channel.isActive)
     }
 
     @Test func aDecisionThatTakesTooLongIsCutOff() throws {
         let log = LogRecorder()
+        let (release, released) = AsyncStream<Void>.makeStream()
         let route = Route("/") { _ in
-            let (never, keep) = AsyncStream<Void>.makeStream()
-            for await _ in never {}
-            return withExtendedLifetime(keep) { .reject(.text("late")) }
+            for await _ in release { break }
+            return .reject(.text("late"))
         }
         let channel = try connection(log, route)
         try channel.writeInbound(ByteBuffer(string: RawClient.handshake("/")))
         channel.embeddedEventLoop.advanceTime(by: .seconds(9))
-        #expect(channel.isActive)
+        #expect(channel.isActive && log.shown.isEmpty)
         channel.embeddedEventLoop.advanceTime(by: .seconds(1))
+        let why = "the server did not decide about the handshake within 10.0 seconds (limit handshakeTimeout)"
+        #expect(isRefused(written(channel), 503, why))
+        #expect(log.shown.map(\.text) == ["refused: \(why)"])
+        // What it decides after all concerns nobody.
+        released.yield()
+        channel.embeddedEventLoop.advanceTime(by: .seconds(1))
+        #expect(!channel.isActive && written(channel) == "")
+    }
+
+    private static let slowResponse =
+        "the response was read too slowly: under 1000 bytes per second for 30.0 seconds (limits responseTimeout, minTransferRate)"
+
+    /// As a whole, a response may take any time.
+    @Test func aResponseMayTakeAnyTimeWhileItGoesOn() throws {
+        let log = LogRecorder()
+        let unsent = Box(1_000_000)
+        let channel = try connection(log, unsent: unsent)
+        try channel.writeInbound(ByteBuffer(string: Self.get))
+        channel.embeddedEventLoop.run()
+        for _ in 0..<20 {
+            unsent.value -= 30_000
+            channel.embeddedEventLoop.advanceTime(by: .seconds(30))
+            #expect(channel.isActive && log.shown.isEmpty)
+        }
+        // One byte too few.
+        unsent.value -= 29_999
+        channel.embeddedEventLoop.advanceTime(by: .seconds(30))
         #expect(!channel.isActive)
-        #expect(log.shown.map(\.text) == ["refused: the decision took too long (limit handshakeTimeout)"])
+        #expect(log.shown.map(\.text) == ["refused: \(Self.slowResponse)"])
     }
 
     @Test func aResponseThatNobodyReadsIsCutOff() async throws {
         let log = LogRecorder()
         var configuration = WebSocketServer.Configuration.forTests(log: log)
         configuration.responseTimeout = .milliseconds(50)
+        configuration.minTransferRate = 0
         try await withServer(
             configuration,
             routes: { server in
@@ -177,7 +292,8 @@ import Testing
             try await client.readOn()
             #expect(await client.readToEnd().count < 64 << 20)
         }
-        #expect(log.shown.map(\.text) == ["refused: the response was not read in time (limit responseTimeout)"])
+        let why = "the response was read too slowly: under 0 bytes per second for 0.05 seconds (limits responseTimeout, minTransferRate)"
+        #expect(log.shown.map(\.text) == ["refused: \(why)"])
     }
 }
 
@@ -191,5 +307,19 @@ private final class Intruder: ChannelInboundHandler {
         reads += 1
         let intrusion = HTTPServerRequestPart.head(.init(version: .http1_1, method: .GET, uri: "/"))
         context.fireChannelRead(reads == 3 ? wrapInboundOut(intrusion) : data)
+    }
+}
+
+/// Keeps what is written, and never says that it has left.
+private final class Dam: ChannelOutboundHandler {
+    typealias OutboundIn = Never
+    private var promises: [EventLoopPromise<Void>] = []
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        if let promise { promises.append(promise) }
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        for promise in promises { promise.fail(ChannelError.ioOnClosedChannel) }
     }
 }

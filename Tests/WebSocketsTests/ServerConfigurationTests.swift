@@ -9,6 +9,10 @@ import WebSocketCore
     @Test func hasTheDefaultsOfTheDesign() {
         let configuration = WebSocketServer.Configuration()
         #expect(configuration.handshakeTimeout == .seconds(10))
+        #expect(configuration.bodyTimeout == .seconds(20))
+        #expect(configuration.responseTimeout == .seconds(30))
+        #expect(configuration.minTransferRate == 1000)
+        #expect(configuration.keepAliveTimeout == .seconds(65))
         #expect(configuration.drainTimeout == .seconds(30))
         #expect(configuration.maxHeaderFields == 100)
         #expect(configuration.maxHeaderBytes == 16_384)

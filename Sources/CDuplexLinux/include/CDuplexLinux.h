@@ -39,6 +39,9 @@ int duplex_accept(int listening, struct sockaddr_storage *address);
 ssize_t duplex_send(int descriptor, const void *bytes, size_t count);
 ssize_t duplex_recv(int descriptor, void *bytes, size_t count);
 
+/// The bytes of a TCP socket that the peer's system has not acknowledged (SIOCOUTQ, tcp(7)); -1 and `errno` if the system does not say.
+int duplex_unsent(int descriptor);
+
 #endif
 
 /// Which thread runs, to compare with as long as that thread lives; never 0.
