@@ -141,6 +141,9 @@ final class ClientAttempt: @unchecked Sendable {
 
     private func beginHandshake(_ channel: any Channel) throws {
         guard !isSettled else { return channel.close(promise: nil) }
+        // A server that has ended its side may still await the answer to what it said before. Not earlier: the proxies' handlers would not
+        // notice that a proxy has ended its side.
+        try channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: true)
         let pipeline = channel.pipeline.syncOperations
         stage = plan.tls == nil ? .handshake : .tls
         if let tls = plan.tls {

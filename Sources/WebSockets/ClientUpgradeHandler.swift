@@ -4,8 +4,8 @@
 //   sent ── another status ─────► refused ── body complete, too long, or the connection's end ───► done
 //   any  ── a wrong 101, an error, the connection's end, `giveUp` ───────────────────────────────► done
 //
-// A server may send frames right behind its answer, and end the connection behind those. The decoder passes on what it has not used when
-// it is removed, unless it has seen the end of the connection; so the end is held back until the WebSocket is in place, which
+// A server may send frames right behind its answer, and end the connection behind those, or break it. The decoder passes on what it has not used
+// when it is removed, unless it has seen the end of the connection; so any end is held back (`EndGate`) until the WebSocket is in place, which
 // cannot be before the decoder is out of the way of what the WebSocket sends.
 
 import HTTPTypes
@@ -18,6 +18,7 @@ import WebSocketDeflate
 /// Sends the request of the handshake and reads the answer; the last handler of its pipeline.
 final class ClientUpgradeHandler: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPClientResponsePart
+    typealias InboundOut = ByteBuffer
     typealias OutboundOut = HTTPClientRequestPart
 
     /// What came of the handshake.
@@ -50,9 +51,8 @@ final class ClientUpgradeHandler: ChannelInboundHandler, RemovableChannelHandler
     private var state = State.sent
     /// The body of a refusal.
     private var body = ByteBuffer()
-    /// What came behind the answer: bytes, even where NIO's parser takes it for HTTP, as it does if a tab follows the `upgrade` in
-    /// `Connection`: to its decoder, a second response to one request is an error.
-    private var leftOver = CircularBuffer<NIOAny>(initialCapacity: 0)
+    /// What came behind the answer.
+    private var leftOver = LeftOver()
 
     init(
         _ handshake: ClientHandshake, compression: Compression = .off, skipsBody: @escaping (HTTPResponse) -> Bool,
@@ -90,6 +90,7 @@ final class ClientUpgradeHandler: ChannelInboundHandler, RemovableChannelHandler
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if case .some(.handshakeCompleted) = event as? TLSUserEvent { onSecured() }
+        if case .some(.inputClosed) = event as? ChannelEvent { giveUp(ChannelError.eof) }
         context.fireUserInboundEventTriggered(event)
     }
 
@@ -97,7 +98,8 @@ final class ClientUpgradeHandler: ChannelInboundHandler, RemovableChannelHandler
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch state {
-        case .upgrading: leftOver.append(data)
+        case .upgrading:
+            if !leftOver.append(data) { finish(.failed(HandshakeFailure.followedByHTTP)) }
         case .done: return
         case .sent, .agreed, .refused: receive(unwrapInboundIn(data), context)
         }
@@ -155,7 +157,7 @@ final class ClientUpgradeHandler: ChannelInboundHandler, RemovableChannelHandler
         let pipeline = context.pipeline.syncOperations
         guard let encoder = try? pipeline.handler(type: HTTPRequestEncoder.self),
             let decoder = try? pipeline.handler(type: ByteToMessageHandler<HTTPResponseDecoder>.self)
-        else { return }
+        else { return giveUp(ChannelError.ioOnClosedChannel) }
         pipeline.removeHandler(encoder)
             .assumeIsolated().flatMap { pipeline.removeHandler(decoder) }
             .whenComplete { _ in self.giveWay(result, context) }
@@ -164,7 +166,7 @@ final class ClientUpgradeHandler: ChannelInboundHandler, RemovableChannelHandler
     private func giveWay(_ result: Result, _ context: ChannelHandlerContext) {
         guard case .upgrading = state else { return }
         finish(result)
-        while let data = leftOver.popFirst() { context.fireChannelRead(data) }
+        while let bytes = leftOver.next() { context.fireChannelRead(wrapInboundOut(bytes)) }
         context.fireChannelReadComplete()
         let pipeline = context.pipeline.syncOperations
         pipeline.removeHandler(context: context, promise: nil)
@@ -194,47 +196,6 @@ final class ClientUpgradeHandler: ChannelInboundHandler, RemovableChannelHandler
     }
 }
 
-/// Holds back the news that the connection has ended, while it is closed; and sees whether anything has arrived behind a request.
-final class EndGate: ChannelInboundHandler, RemovableChannelHandler {
-    typealias InboundIn = ByteBuffer
-
-    /// Whether one read is all that has arrived, and it ends with its first empty line: a request without a body, whole and alone.
-    private(set) var holdsOneHead = false
-    private var hasRead = false
-    private var isClosed = false
-    private var held: ChannelHandlerContext?
-
-    func close() { isClosed = true }
-
-    func open() {
-        isClosed = false
-        held.take()?.fireChannelInactive()
-    }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        holdsOneHead = !hasRead && Self.endsWithFirstEmptyLine(unwrapInboundIn(data))
-        hasRead = true
-        context.fireChannelRead(data)
-    }
-
-    private static func endsWithFirstEmptyLine(_ bytes: ByteBuffer) -> Bool {
-        bytes.withUnsafeReadableBytes { bytes in
-            guard bytes.count >= 4 else { return false }
-            // The line feeds tell: one with a carriage return, a line feed and another return before it ends an empty line.
-            for index in 3..<bytes.count where bytes[index] == 0x0A {
-                if bytes[index - 1] == 0x0D && bytes[index - 2] == 0x0A && bytes[index - 3] == 0x0D { return index == bytes.count - 1 }
-            }
-            return false
-        }
-    }
-
-    func channelInactive(context: ChannelHandlerContext) {
-        if isClosed { held = context } else { context.fireChannelInactive() }
-    }
-
-    func handlerRemoved(context: ChannelHandlerContext) { held = nil }
-}
-
 extension HTTPResponseDecoder {
     /// A decoder with the limits of the design: 100 fields and 16 KiB of head.
     static func limited() -> HTTPResponseDecoder {
@@ -257,4 +218,9 @@ extension HTTPResponse {
         let code = (100...999).contains(Int(head.status.code)) ? Int(head.status.code) : 999
         self.init(status: .init(code: code, reasonPhrase: head.status.reasonPhrase), headerFields: fields)
     }
+}
+
+extension HandshakeFailure {
+    /// A second response stands behind the 101, or what NIO's parser takes for one.
+    fileprivate static let followedByHTTP = HandshakeFailure(.upgrade, "what follows the server's 101 was read as HTTP, not as frames")
 }

@@ -49,6 +49,7 @@ extension HTTPServerHandler {
         let logger = server.logger
         // Nothing is read while the decision is taken, so that a peer cannot fill memory with frames; nor does it wait for ever.
         Self.setReading(false, channel)
+        gate.holdInputEnd()
         setDeadline(.decision)
         run { handler in
             do {
@@ -66,7 +67,7 @@ extension HTTPServerHandler {
         switch decision {
         case .reject(let response):
             log("the application refused the handshake", .application, response.head.status)
-            Self.setReading(true, context.channel)
+            readOn(context.channel)
             send(response, closes: true)
         case .accepted(let acceptance):
             guard !server.isDraining else { return refuseDecided(.serviceUnavailable, .draining, "shutting down") }
@@ -81,8 +82,14 @@ extension HTTPServerHandler {
 
     func refuseDecided(_ status: HTTPResponse.Status, _ rule: HandshakeRefusal.Rule, _ why: String) {
         guard case .deciding = state, let context else { return }
-        Self.setReading(true, context.channel)
+        readOn(context.channel)
         refuse(status, rule, why)
+    }
+
+    /// The connection stays one of HTTP.
+    private func readOn(_ channel: any Channel) {
+        gate.open()
+        Self.setReading(true, channel)
     }
 
     private static func setReading(_ isReading: Bool, _ channel: any Channel) {

@@ -12,7 +12,7 @@ extension HTTPServerHandler {
     func send(_ response: ServerResponse, closes: Bool) {
         guard case .deciding = state, let context else { return }
         // Only its end says that a stream to HTTP/1.0 is whole.
-        let closes = closes || server.isDraining || !isHTTP11 && response.stream != nil
+        let closes = closes || hasInputEnded || server.isDraining || !isHTTP11 && response.stream != nil
         let response = Self.final(response, server.logger)
         let head = responseHead(response, closes: closes)
         setDeadline(.response)
@@ -25,6 +25,7 @@ extension HTTPServerHandler {
         if let stream = response.stream, method != .HEAD, head.status.mayHaveResponseBody {
             // Each piece has its own time.
             cancelDeadline()
+            isStreaming = true
             context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
             return self.stream(stream, closes: closes)
         }
@@ -56,8 +57,9 @@ extension HTTPServerHandler {
 
     func sent(_ result: Result<Void, any Error>, closes: Bool) {
         isBusy = false
+        isStreaming = false
         guard case .success = result, let context, case .deciding = state else { return close() }
-        guard !closes else {
+        guard !closes && !hasInputEnded else {
             end(context)
             return finishSending(context)
         }

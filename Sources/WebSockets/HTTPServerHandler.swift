@@ -2,7 +2,7 @@
 //
 //   awaiting ── head ──► reading ── end ──► deciding ── response sent ──► awaiting, or closed
 //                                           deciding ── handshake accepted ──► upgrading ──► gone, a WebSocket is in place
-//   any ── an error, a deadline, the peer's end ──► closed
+//   any ── an error, a deadline, the peer's end ──► closed; while deciding or upgrading, the end of the peer's side alone is no end
 //
 // NIO parses and writes HTTP and queues pipelined requests; this decides what is answered. Here are the channel's events and the
 // deadlines; requests, responses and the handshake are in files of their own.
@@ -11,6 +11,7 @@ import CDuplexLinux
 import HTTPTypes
 import NIOCore
 import NIOHTTP1
+import NIOSSL
 import WebSocketCore
 
 final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler, TimerWheelElement {
@@ -31,7 +32,7 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler, T
     /// The reactors that take WebSockets over; nil where NIO keeps them.
     let reactors: Reactors?
     let slot: ConnectionSlot
-    /// Holds back the news of the connection's end, while the pipeline is rebuilt.
+    /// Holds back the connection's end, while the pipeline is rebuilt.
     let gate = EndGate()
     let meter: WireMeter
     var state = State.awaiting
@@ -43,6 +44,10 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler, T
     var bodyBytes = 0
     var context: ChannelHandlerContext?
     var task: Task<Void, Never>?
+    /// Whether the client has ended its side while a request of it was answered: nothing can follow the answer.
+    private(set) var hasInputEnded = false
+    /// Whether the answer is being written piece by piece.
+    var isStreaming = false
     /// How many times the program has been asked: what it answers after its time is over concerns nobody.
     var runs = 0
     /// The request that a service answers, and how many there have been.
@@ -111,8 +116,16 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler, T
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        if case .upgrading = state { return collect(data) }
-        switch (unwrapInboundIn(data), state) {
+        switch state {
+        case .upgrading: collect(data)
+        // A decoder that leaves passes on bytes even then; to take them for a part of HTTP would trap.
+        case .closed: break
+        case .awaiting, .reading, .deciding: receive(unwrapInboundIn(data))
+        }
+    }
+
+    private func receive(_ part: HTTPServerRequestPart) {
+        switch (part, state) {
         case (.head(let head), .awaiting): begin(head)
         case (.body(let bytes), .reading): collect(bytes)
         case (.end, .reading(let head)):
@@ -128,7 +141,26 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler, T
         close()
     }
 
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case .some(.inputClosed) = event as? ChannelEvent { inputEnded() }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    /// The client has ended its side, of TCP or of TLS. What it has asked is answered; a poll or a stream would wait for what it may never
+    /// read, as a client that has closed looks the same.
+    private func inputEnded() {
+        if case .deciding = state, served == nil, !isStreaming {
+            hasInputEnded = true
+        } else {
+            state = .closed
+            // Ends the connection, as its other side has ended; to close all of it would have TLS wait for an answer that can not come.
+            context?.close(mode: .output, promise: nil)
+        }
+    }
+
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // The end of the client's side follows, and may still be answered; a request that was cut short is no whole one to the decoder.
+        if case .some(.uncleanShutdown) = error as? NIOSSLError { return }
         guard error is HTTPParserError, isAwaiting else { return failed(error) }
         if case .some(.headerOverflow) = error as? HTTPParserError {
             let limits = "\(server.configuration.maxHeaderFields) fields, \(server.configuration.maxHeaderBytes) bytes"

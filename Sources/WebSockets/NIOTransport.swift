@@ -16,6 +16,8 @@ import Glibc
 ///
 /// `@exclusivity(unchecked)`: accesses to these variables do not span calls.
 final class NIOTransport: ChannelInboundHandler, Transport {
+    private enum Ending { case none, sending, all }
+
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
@@ -26,7 +28,8 @@ final class NIOTransport: ChannelInboundHandler, Transport {
     /// Whether what is read lies in the thread's shared buffer.
     @exclusivity(unchecked) private var sharesReadBuffer = false
     @exclusivity(unchecked) private(set) var isWritable = true
-    private var isFinishing = false
+    private var ending = Ending.none
+    private var hasInputEnded = false
     /// What arrived before anybody was there to take it; nil once reading has begun.
     @exclusivity(unchecked) private var held: [ByteBuffer]?
 
@@ -101,6 +104,15 @@ final class NIOTransport: ChannelInboundHandler, Transport {
         if isWritable { socket.transportBecameWritable() }
     }
 
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case .some(.inputClosed) = event as? ChannelEvent {
+            release()
+            hasInputEnded = true
+            socket.inputEnded()
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
     func channelInactive(context: ChannelHandlerContext) {
         release()
         socket.transportClosed()
@@ -108,6 +120,8 @@ final class NIOTransport: ChannelInboundHandler, Transport {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         socket.transportFailed(error)
+        // The end of the peer's side follows, and what it said before may still be answered.
+        if case .some(.uncleanShutdown) = error as? NIOSSLError { return }
         context.close(promise: nil)
     }
 
@@ -150,21 +164,24 @@ final class NIOTransport: ChannelInboundHandler, Transport {
     private func setAutoRead(_ isOn: Bool) { try? context?.channel.syncOptions?.setOption(.autoRead, value: isOn) }
 
     func finishSending() {
-        guard !isFinishing, let context else { return }
-        isFinishing = true
+        guard ending == .none, let context else { return }
+        ending = .sending
         afterFlush(context) { $0.close(mode: .output, promise: nil) }
     }
 
     func closeAfterFlush() {
-        guard !isFinishing, let context else { return }
-        isFinishing = true
-        afterFlush(context) { $0.close(promise: nil) }
+        guard ending != .all, let context else { return }
+        ending = .all
+        // Where the peer's side has ended, to end this one closes the connection; TLS would wait for an answer that may never come.
+        let mode = hasInputEnded ? CloseMode.output : .all
+        afterFlush(context) { $0.close(mode: mode, promise: nil) }
     }
 
     /// Does something once all that was written has reached the system; closing right away would drop it.
     private func afterFlush(_ context: ChannelHandlerContext, _ body: @escaping (ChannelHandlerContext) -> Void) {
         let promise = context.eventLoop.makePromise(of: Void.self)
-        promise.futureResult.assumeIsolated().whenSuccess { [weak self] in
+        // Nothing can be written any more where this side has ended before.
+        promise.futureResult.assumeIsolated().whenComplete { [weak self] _ in
             if let context = self?.context { body(context) }
         }
         context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: promise)

@@ -21,6 +21,7 @@ final class RareState {
     @exclusivity(unchecked) var pings: [PendingPing] = []
     @exclusivity(unchecked) var stallWatch = StallWatch()
     @exclusivity(unchecked) var closeDeadline: Timestamp?
+    @exclusivity(unchecked) var hasInputEnded = false
     @exclusivity(unchecked) var closeCause: (any Error)?
     /// How it ended; any thread may read it once `readyState` is closed, as neither it nor `WebSocket.rare` is written after that.
     @exclusivity(unchecked) var finalClosure: Closure?
@@ -78,6 +79,10 @@ extension WebSocket {
     var stallWatch: StallWatch {
         get { rare?.stallWatch ?? StallWatch() }
         _modify { yield &madeRare.stallWatch }
+    }
+    var hasInputEnded: Bool {
+        get { rare?.hasInputEnded ?? false }
+        set { madeRare.hasInputEnded = newValue }
     }
     var closeDeadline: Timestamp? {
         get { rare?.closeDeadline }

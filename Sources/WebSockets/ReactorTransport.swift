@@ -27,6 +27,8 @@ final class ReactorTransport: Transport {
     /// Whether the system said that it takes no more for now.
     @exclusivity(unchecked) private var isBlocked = false
     @exclusivity(unchecked) private var isReadingPaused = false
+    /// Whether the peer has ended its side, and this end has something to say.
+    private var hasInputEnded = false
     /// What follows once all is sent.
     private var ending = Ending.none
 
@@ -118,9 +120,17 @@ final class ReactorTransport: Transport {
 
     /// The peer has ended its side (0), or the connection broke.
     private func ended(_ code: Int32) {
+        if code == 0 && !hasInputEnded && (!isQueueEmpty || socket.hasUnsentFrames) { return inputEnded() }
         if code != 0 { socket.transportFailed(IOError(errnoCode: code, reason: "recv")) }
         closeDescriptor()
         socket.transportClosed()
+    }
+
+    /// The peer may still read what waits for it.
+    private func inputEnded() {
+        hasInputEnded = true
+        pauseReading()
+        socket.inputEnded()
     }
 
     private func closeDescriptor() {
@@ -295,7 +305,8 @@ final class ReactorTransport: Transport {
     }
 
     func resumeReading() {
-        isReadingPaused = false
+        // There is nothing to read but the end, again and again.
+        isReadingPaused = hasInputEnded
         watch()
     }
 
@@ -314,7 +325,7 @@ final class ReactorTransport: Transport {
     }
 
     func closeAfterFlush() {
-        guard ending == .none else { return }
+        guard ending != .all else { return }
         ending = .all
         if isQueueEmpty { finish() }
     }

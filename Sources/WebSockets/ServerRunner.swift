@@ -99,6 +99,8 @@ final class ServerRunner: Sendable {
     ) throws {
         guard let thread = threads[ObjectIdentifier(channel.eventLoop)] else { return }
         try channel.syncOptions?.setOption(.maxMessagesPerRead, value: 1)
+        // A client that has ended its side may still await the answer to what it said before.
+        try channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: true)
         channel.closeFuture.whenComplete { _ in withExtendedLifetime(slot) {} }
         let pipeline = channel.pipeline.syncOperations
         if let context { try pipeline.addHandler(NIOSSLServerHandler(context: context)) }

@@ -137,7 +137,9 @@ extension WebSocket {
     /// Everything is said: ends TCP, in the order of §7.1.1.
     func finishIfFlushed() {
         guard outbox.isEmpty, let transport else { return }
-        if connection.closure?.isClean != true {
+        if hasInputEnded {
+            transport.closeAfterFlush()
+        } else if connection.closure?.isClean != true {
             // The peer may still be sending. Closing with unread bytes would reset the connection, and the reset would overtake
             // our close frame; so only our side ends, and the rest is read until the peer's end or the deadline.
             transport.finishSending()
@@ -158,6 +160,22 @@ extension WebSocket {
         // The transport tells of the end later, and what is sent until then is not sent.
         readyState = .closing
         transport.terminate()
+    }
+
+    /// The peer has ended its side, of TCP or of TLS: nothing more comes, and what was said to it leaves, if it does so within `closeTimeout`.
+    ///
+    /// > RFC 6455 §5.5.1: If an endpoint receives a Close frame and did not previously send a Close frame, the endpoint MUST send a
+    /// > Close frame in response.
+    func inputEnded() {
+        guard transport != nil, !hasInputEnded else { return }
+        connection.disconnected(by: .remote)
+        readyState = .closing
+        keepalive = nil
+        hasInputEnded = true
+        if closeDeadline == nil { closeDeadline = Timestamp(thread.now).advanced(by: configuration.closeTimeout) }
+        armTimer()
+        // What waits is written now, and the transport closes behind it.
+        flush()
     }
 
     /// The system reported an error; the transport closes next.

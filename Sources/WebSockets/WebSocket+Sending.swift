@@ -233,6 +233,9 @@ extension WebSocket {
     @inline(__always)
     private func storeQueuedBytes() { queuedBytes.store(waitingBytes + deferredBytes, ordering: .relaxed) }
 
+    /// Whether the transport has not been given all.
+    var hasUnsentFrames: Bool { !outbox.isEmpty }
+
     /// What waits in the outbox and, as last asked, in the transport.
     var waitingBytes: Int { outbox.byteCount + transportBytes }
 

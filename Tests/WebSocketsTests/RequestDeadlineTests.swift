@@ -11,22 +11,27 @@ struct RequestDeadlineTests {
         var deadline = RequestDeadline(.body, .init(), since: Self.start)
         #expect(deadline.moment == Self.start + .seconds(20))
         deadline.begin(at: 7)
-        #expect(deadline.renew(at: Self.start + .seconds(21), passed: 20_007))
+        let isRenewed1 = deadline.renew(at: Self.start + .seconds(21), passed: 20_007)
+        #expect(isRenewed1)
         #expect(deadline.moment == Self.start + .seconds(41))
-        #expect(!deadline.renew(at: Self.start + .seconds(41), passed: 40_006))
+        let isRenewed2 = deadline.renew(at: Self.start + .seconds(41), passed: 40_006)
+        #expect(!isRenewed2)
     }
 
-    @Test(arguments: [(RequestDeadline.Limit.head, 10), (.decision, 10), (.keepAlive, 65)])
+    @Test(arguments: [(RequestDeadline.Limit.head, Int64(10)), (.decision, 10), (.keepAlive, 65)])
     func whatElseIsAwaitedHasOneDeadline(_ limit: RequestDeadline.Limit, _ seconds: Int64) {
         var deadline = RequestDeadline(limit, .init(), since: Self.start)
         #expect(deadline.moment == Self.start + .seconds(seconds))
-        #expect(!deadline.renew(at: deadline.moment, passed: .max))
+        let isRenewed3 = deadline.renew(at: deadline.moment, passed: .max)
+        #expect(!isRenewed3)
     }
 
     @Test(arguments: [0, -1, .min, .max]) func anyRateIsTaken(_ rate: Int) {
         var deadline = RequestDeadline(.body, .init(minTransferRate: rate), since: Self.start)
-        #expect(!deadline.renew(at: deadline.moment, passed: 0))
-        #expect(deadline.renew(at: deadline.moment, passed: rate == .max ? .max : 1))
+        let isRenewed4 = deadline.renew(at: deadline.moment, passed: 0)
+        #expect(!isRenewed4)
+        let isRenewed5 = deadline.renew(at: deadline.moment, passed: rate == .max ? .max : 1)
+        #expect(isRenewed5)
     }
 
     /// Whoever sends at the least rate in every stretch of 20 s is never cut off; whoever sends less in 40 s, wherever they begin, is.

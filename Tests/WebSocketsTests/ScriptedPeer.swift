@@ -34,6 +34,7 @@ struct ScriptedPeer: Sendable {
                 channel.eventLoop.makeCompletedFuture {
                     let (bytes, feed) = AsyncStream<ByteBuffer>.makeStream()
                     let pipeline = channel.pipeline.syncOperations
+                    try pipeline.addHandler(LineCutter())
                     if let tls { try pipeline.addHandler(NIOSSLServerHandler(context: tls)) }
                     try pipeline.addHandler(Feeder(feed))
                     let task = Task { await run(script, PeerConnection(bytes, channel)) }
