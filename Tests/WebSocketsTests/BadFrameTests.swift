@@ -33,12 +33,18 @@ import WebSocketCore
         Case("F1 sum overflows", [0x02, 0x81] + mask + [0x61, 0x80, 0xFF, 0x7F] + Array(repeating: 0xFF, count: 7) + mask, 1009),
         Case("F2 declares 2 GB", [0x82, 0xFF, 0, 0, 0, 0, 0x80, 0, 0, 0] + mask, 1009),
         Case("F2 one byte over the limit", [0x82, 0xFF, 0, 0, 0, 0, 0, 0x10, 0, 1] + mask, 1009),
-        Case("F5 sixteen bytes at a time", [0x02, 0x81] + mask + [0x61] + many([0x00, 0x90] + mask + many([0x62], 16), 65_536), 1009),
-        Case("F5 one byte at a time", [0x02, 0x81] + mask + [0x61] + many([0x00, 0x81] + mask + [0x62], 131_072), 1008),
-        Case("F5 empty continuations", [0x02, 0x81] + mask + [0x61] + many([0x00, 0x80] + mask, 131_072), 1008),
         Case("F8 control of 126 bytes", [0x89, 0xFE, 0, 126], 1002),
         Case("F8 125 in 16 bits", [0x82, 0xFE, 0, 125], 1002),
         Case("F8 65,535 in 64 bits", [0x82, 0xFF, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF], 1002),
+    ]
+
+    /// As many frames as the default limits let in are the time of a whole test under a sanitizer; these are a sixteenth of them.
+    static let fragmentLimits = Limits(maxMessageSize: 65_536, maxFragments: 8192)
+
+    static let fragments = [
+        Case("F5 sixteen bytes at a time", [0x02, 0x81] + mask + [0x61] + many([0x00, 0x90] + mask + many([0x62], 16), 4096), 1009),
+        Case("F5 one byte at a time", [0x02, 0x81] + mask + [0x61] + many([0x00, 0x81] + mask + [0x62], 8192), 1008),
+        Case("F5 empty continuations", [0x02, 0x81] + mask + [0x61] + many([0x00, 0x80] + mask, 8192), 1008),
     ]
 
     static let headers =
@@ -60,9 +66,16 @@ import WebSocketCore
         ] + [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65535].map { Case("F8 code \($0)", close($0), 1002) }
 
     @Test(arguments: lengths + headers + closes)
-    func failsTheConnectionWithOneLogLine(_ bad: Case) async throws {
+    func failsTheConnectionWithOneLogLine(_ bad: Case) async throws { try await failsTheConnection(bad, Limits()) }
+
+    @Test(arguments: fragments)
+    func failsTheConnectionOverItsLimits_F5(_ bad: Case) async throws { try await failsTheConnection(bad, Self.fragmentLimits) }
+
+    private func failsTheConnection(_ bad: Case, _ limits: Limits) async throws {
         let log = LogRecorder()
-        try await withServer(.forTests(log: log)) { port, _ in
+        var configuration = WebSocketServer.Configuration.forTests(log: log)
+        configuration.connection.limits = limits
+        try await withServer(configuration) { port, _ in
             let client = try await RawClient.open(port: port)
             let other = try await RawClient.open(port: port)
             client.channel.writeAndFlush(ByteBuffer(bytes: bad.bytes), promise: nil)

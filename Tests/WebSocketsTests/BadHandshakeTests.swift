@@ -109,7 +109,8 @@ import WebSocketCore
     @Test func headerInSingleBytesIsRefusedAtTheLimit_H2() async throws {
         let log = LogRecorder()
         var configuration = WebSocketServer.Configuration.forTests(log: log)
-        configuration.handshakeTimeout = .seconds(60)
+        // Each byte is a write and a read: the default limit is the time of a whole test under a sanitizer.
+        configuration.maxHeaderBytes = 1024
         try await withServer(configuration) { port, _ in
             let client = try await RawClient.connect(port: port)
             try await client.send("GET /echo HTTP/1.1\r\nHost: a\r\nX: ")
@@ -124,9 +125,9 @@ import WebSocketCore
             #expect(head.hasPrefix("HTTP/1.1 431 "))
             await client.close()
             sending.cancel()
-            #expect(await sending.value >= 16_000)
+            #expect(await sending.value >= 1000)
         }
-        #expect(log.shown.map(\.text) == ["refused: the header is over the limit (100 fields, 16384 bytes)"])
+        #expect(log.shown.map(\.text) == ["refused: the header is over the limit (100 fields, 1024 bytes)"])
     }
 
     @Test func nothingBehindARefusedHandshakeIsAnswered_H12() async throws {
