@@ -60,11 +60,12 @@ enum RedisCheck {
         return value.jsonBytes ?? value.messagePack
     }
 
-    /// An entry of a stream whose data are the bytes, the first of which says of which type.
+    /// An entry of a stream whose data are the bytes, the first of which says of which type; without bytes, it has none.
     private static func rewriteEntry(_ bytes: ByteBuffer) throws -> ByteBuffer {
         var data = bytes
         let type = data.readInteger(as: UInt8.self) ?? 0
-        let fields = ["uid", "u", "nsp", "/", "type", "\(type)", "data"].map { ByteBuffer(string: $0) } + [data]
+        var fields = ["uid", "u", "nsp", "/", "type", "\(type)"].map { ByteBuffer(string: $0) }
+        if data.readableBytes > 0 { fields += [ByteBuffer(string: "data"), data] }
         let written = try StreamEntry(id: .zero, fields: fields).message().fields
         return ByteBuffer(bytes: [type] + (written.count > 7 ? Array(written[7].readableBytesView) : []))
     }
