@@ -36,6 +36,7 @@ public final class RedisBackplane: Backplane {
 
     private let redis: any RedisLink
     private let open: @Sendable () -> Void
+    private let flush: @Sendable () async throws -> Void
     private let prefix: String
     private let sharesTopic: Shares
     private let node = UInt64.random(in: .min ... .max)
@@ -56,13 +57,15 @@ public final class RedisBackplane: Backplane {
         _ redis: RedisClient, prefix: String = "duplex:", logger: Logger = Logger(label: "duplex.redis"),
         shares: @escaping Shares = { _ in true }
     ) {
-        self.init(link: redis, prefix: prefix, logger: logger, shares: shares) { redis.open() }
+        self.init(link: redis, prefix: prefix, logger: logger, shares: shares, flush: { try await redis.flush() }) { redis.open() }
     }
 
     init(
-        link: any RedisLink, prefix: String, logger: Logger, shares: @escaping Shares = { _ in true }, open: @escaping @Sendable () -> Void
+        link: any RedisLink, prefix: String, logger: Logger, shares: @escaping Shares = { _ in true },
+        flush: @escaping @Sendable () async throws -> Void = {}, open: @escaping @Sendable () -> Void
     ) {
         redis = link
+        self.flush = flush
         self.prefix = prefix
         self.logger = logger
         sharesTopic = shares
@@ -118,8 +121,16 @@ public final class RedisBackplane: Backplane {
         }
     }
 
-    /// Hears no more. The client stays open: others may use it.
-    public func stop() { state.withLockedValue { $0.receive = nil } }
+    /// Stops receiving, and waits until Redis has what was published, for up to `RedisConfiguration.flushTimeout`. The client stays open: others may
+    /// use it.
+    public func stop() async {
+        state.withLockedValue { $0.receive = nil }
+        do {
+            try await flush()
+        } catch {
+            logger.warning("the server has ended: \(error)")
+        }
+    }
 }
 
 extension RedisBackplane: RedisReceiver {

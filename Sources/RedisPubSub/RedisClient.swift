@@ -7,7 +7,8 @@ package import NIOCore
 
 /// Connects a program to Redis, for as many backplanes and adapters as it has.
 ///
-/// It connects when it is first used and again whenever the connection is lost, and never makes anybody wait for that. Call `close` at the end.
+/// It connects when it is first used and again whenever the connection is lost. Publishing never waits for that; ``waitUntilReady(within:)`` does.
+/// Call ``close(within:)`` at the end: it waits until Redis has what was published before. A process that ends without it may lose that.
 public final class RedisClient: Sendable {
     private let monitor: RedisMonitor
     private let logger: Logger
@@ -18,6 +19,8 @@ public final class RedisClient: Sendable {
     private let losses: NIOLockedValueBox<[@Sendable () -> Void]>
     private let isOpen = NIOLockedValueBox(false)
     private let isReading = NIOLockedValueBox(false)
+    private let flushes = NIOLockedValueBox<[@Sendable (Duration) async -> Void]>([])
+    private let flushTimeout: Duration
     package let maxWait: Duration
 
     /// Makes a client; it does not connect yet.
@@ -26,6 +29,7 @@ public final class RedisClient: Sendable {
         let losses = NIOLockedValueBox<[@Sendable () -> Void]>([])
         (self.monitor, self.receivers, self.logger, self.losses) = (monitor, receivers, logger, losses)
         maxWait = configuration.replyTimeout / 2
+        flushTimeout = configuration.flushTimeout
         let eventLoop = configuration.eventLoopGroup.next()
         func connection(_ role: RedisMachine.Role) -> RedisConnection {
             RedisConnection(role, configuration, on: eventLoop) { event in
@@ -45,10 +49,18 @@ public final class RedisClient: Sendable {
     public convenience init(url: String) throws(RedisURLError) { self.init(RedisConfiguration(url: try RedisURL(url))) }
 
     deinit {
-        for connection in [commands, subscriptions, reads] { connection.perform(.close(connection.eventLoop.makePromise())) }
+        let connections = [commands, subscriptions, reads]
+        commands.end()
+        // What was published is sent all the same: the connections live until then.
+        commands.perform(
+            .flush(flushTimeout) { [logger, monitor] left in
+                let dropped = monitor.takeDrops()
+                if dropped + left > 0 { logger.warning("\(Self.description(of: dropped, left, monitor.status))") }
+                for connection in connections { connection.perform(.close(connection.eventLoop.makePromise())) }
+            })
     }
 
-    /// How it stands with Redis.
+    /// How it stands with Redis. Asking does not connect: until something is published or asked for, it is `.idle`. ``waitUntilReady(within:)`` connects.
     public var status: RedisStatus { monitor.status }
 
     /// Connects, if nothing has done so before.
@@ -63,14 +75,77 @@ public final class RedisClient: Sendable {
         subscriptions.perform(.start)
     }
 
-    /// Ends the connections; what is published later is dropped.
-    public func close() async {
+    /// Connects, if nothing has done so before, and waits until all connections can be used.
+    ///
+    /// - Parameter timeout: the longest wait. Defaults to `RedisConfiguration.flushTimeout`, 5 seconds.
+    /// - Throws: `RedisError` with the reason `notConnected` after that time, and what the last attempt failed of; `closed` if the client is closed.
+    public func waitUntilReady(within timeout: Duration? = nil) async throws(RedisError) {
+        open()
+        let (timeout, isOver) = (timeout ?? flushTimeout, NIOLockedValueBox(false))
+        let timer = call(after: timeout) { [monitor] in
+            isOver.withLockedValue { $0 = true }
+            monitor.wake()
+        }
+        defer { timer.cancel() }
+        await monitor.waitUntilReady { isOver.withLockedValue { $0 } }
+        let status = monitor.status
+        switch status.state {
+        case .ready: return
+        case .closed: throw .closed
+        case .idle, .connecting:
+            throw RedisError(.notConnected, "not within \(timeout)" + (status.lastError.map { ": \($0)" } ?? ""))
+        }
+    }
+
+    /// Waits until Redis has answered all that was published before.
+    ///
+    /// What does not reach Redis for lack of time goes on waiting, and is sent when Redis can be reached, unless the client is closed before.
+    ///
+    /// - Parameter timeout: the longest wait. Defaults to `RedisConfiguration.flushTimeout`, 5 seconds.
+    /// - Throws: `RedisError` with the reason `notPublished` and the numbers, if a publication since the last flush was dropped or still waits.
+    public func flush(within timeout: Duration? = nil) async throws(RedisError) {
+        let left = await settle(within: timeout ?? flushTimeout)
+        let dropped = monitor.takeDrops()
+        guard dropped + left > 0 else { return }
+        throw RedisError(.notPublished, Self.numbers(of: dropped, left, monitor.status))
+    }
+
+    /// Waits for what was published, and what waits besides it.
+    ///
+    /// - Returns: how much has not ended.
+    private func settle(within timeout: Duration) async -> Int {
+        let end = ContinuousClock.now + timeout
+        for body in flushes.withLockedValue({ $0 }) { await body(max(Duration.zero, end - ContinuousClock.now)) }
+        return await commands.flush(within: max(Duration.zero, end - ContinuousClock.now))
+    }
+
+    private static func numbers(of dropped: Int, _ left: Int, _ status: RedisStatus) -> String {
+        let numbers = [dropped > 0 ? "\(dropped) dropped" : nil, left > 0 ? "\(left) still waiting at the time limit (flushTimeout)" : nil]
+        return numbers.compactMap { $0 }.joined(separator: ", ") + (status.lastError.map { "; the last error: \($0)" } ?? "")
+    }
+
+    private static func description(of dropped: Int, _ left: Int, _ status: RedisStatus) -> String {
+        RedisError.notPublished(numbers(of: dropped, left, status)).description
+    }
+
+    /// Waits until Redis has what was published before, and ends the connections. What is published from now on is dropped.
+    ///
+    /// - Parameter timeout: the longest wait for publications. Defaults to `RedisConfiguration.flushTimeout`, 5 seconds. What has not reached Redis by
+    ///   then is dropped.
+    /// - Returns: how many publications since the last `flush` did not reach Redis, or may not have. The log tells of them as well.
+    @discardableResult
+    public func close(within timeout: Duration? = nil) async -> Int {
+        commands.end()
+        _ = await settle(within: timeout ?? flushTimeout)
         monitor.closed()
         for connection in [commands, subscriptions, reads] {
             let promise = connection.eventLoop.makePromise(of: Void.self)
             connection.perform(.close(promise))
             try? await promise.futureResult.get()
         }
+        let dropped = monitor.takeDrops()
+        if dropped > 0 { logger.warning("\(Self.description(of: dropped, 0, monitor.status))") }
+        return dropped
     }
 
     /// Whether Redis has confirmed a subscription, and nothing else since.
@@ -98,6 +173,17 @@ extension RedisClient: RedisCommandLink {
     package func publish(_ payload: ByteBuffer, to channel: String) {
         open()
         if !commands.perform(.publish(payload, channel: channel)) { monitor.dropped(1) }
+    }
+
+    package func publishReliably(_ payload: ByteBuffer, to channel: String) throws(RedisError) {
+        open()
+        do throws(RedisError) {
+            try commands.publishReliably(.publish(payload, to: channel))
+        } catch {
+            // The program is told by the error: a flush need not tell it again.
+            monitor.refused()
+            throw error
+        }
     }
 
     package func publish(_ payload: ByteBuffer, toShard channel: String) {
@@ -144,6 +230,8 @@ extension RedisClient: RedisCommandLink {
 
     package func onLost(_ body: @escaping @Sendable () -> Void) { losses.withLockedValue { $0.append(body) } }
 
+    package func onFlush(_ body: @escaping @Sendable (Duration) async -> Void) { flushes.withLockedValue { $0.append(body) } }
+
     package func count(published: Int, received: Int, dropped: Int) {
         if published > 0 { monitor.published(published) }
         if received > 0 { monitor.received(received) }
@@ -152,6 +240,8 @@ extension RedisClient: RedisCommandLink {
 
     package func subscriberCount(of target: RedisTarget) async throws -> Int {
         open()
+        // A program that has just started asks once Redis has answered, not before.
+        await monitor.waitForFirstAttempt()
         let question: RedisCommand
         switch target {
         case .channel(let name): question = RedisCommand("PUBSUB", "NUMSUB", name)

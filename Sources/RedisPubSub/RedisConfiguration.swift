@@ -37,8 +37,11 @@ public struct RedisConfiguration: Sendable {
     public var maxPendingBytes: Int
     /// The most bytes of one message from Redis, roughly: 64 MiB. A larger one ends the connection.
     public var maxMessageBytes: Int
-    /// What becomes of publications while Redis can not be reached: they are dropped.
+    /// What becomes of publications while Redis can not be reached: they are dropped. Until the first attempt to connect has ended, they are kept,
+    /// up to `maxPendingBytes`. What a `SocketIORedisEmitter` sends is always kept.
     public var whileUnreachable: WhileUnreachable
+    /// How long `RedisClient.flush` and `close` wait for what was published before: 5 s.
+    public var flushTimeout: Duration
     /// What the connections are called in Redis's `CLIENT LIST`; without spaces.
     public var clientName: String
     /// Whose threads are used: the singleton's.
@@ -55,7 +58,7 @@ public struct RedisConfiguration: Sendable {
         reconnectMaximum: Duration = .seconds(2), unsubscribeDelay: Duration = .seconds(5), maxPendingBytes: Int = 16_777_216,
         maxMessageBytes: Int = 67_108_864, whileUnreachable: WhileUnreachable = .drop, clientName: String = "duplex",
         eventLoopGroup: any EventLoopGroup = .singletonMultiThreadedEventLoopGroup, logger: Logger = Logger(label: "duplex.redis"),
-        metrics: (any MetricsFactory)? = nil
+        metrics: (any MetricsFactory)? = nil, flushTimeout: Duration = .seconds(5)
     ) {
         self.url = url
         self.tls = tls
@@ -68,6 +71,7 @@ public struct RedisConfiguration: Sendable {
         self.maxPendingBytes = maxPendingBytes
         self.maxMessageBytes = maxMessageBytes
         self.whileUnreachable = whileUnreachable
+        self.flushTimeout = flushTimeout
         self.clientName = clientName
         self.eventLoopGroup = eventLoopGroup
         self.logger = logger

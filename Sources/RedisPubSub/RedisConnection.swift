@@ -20,15 +20,19 @@ final class RedisConnection: Sendable {
     enum Operation: Sendable {
         case start
         case publish(ByteBuffer, channel: String, isSharded: Bool = false)
+        /// A publication that is kept while there is no connection; see `publishReliably`.
+        case publishReliably(RedisCommand)
         case request(RedisCommand, @Sendable (Result<RESPValue, RedisError>) -> Void)
         case subscribe(RedisTarget)
         case unsubscribe(RedisTarget)
+        /// Tells when all that was asked for before has ended, or after a while; then how much has not.
+        case flush(Duration, @Sendable (Int) -> Void)
         case close(EventLoopPromise<Void>)
 
         var size: Int {
             switch self {
             case .publish(let payload, let channel, _): payload.readableBytes + channel.utf8.count + 64
-            case .request(let command, _): command.size
+            case .request(let command, _), .publishReliably(let command): command.size
             default: 0
             }
         }
@@ -50,6 +54,10 @@ final class RedisConnection: Sendable {
         var operations: [Operation] = []
         var bytes = 0
         var isScheduled = false
+        /// The bytes of reliable publications that have not ended.
+        var reliableBytes = 0
+        /// Whether the program closes it: nothing more is published.
+        var isEnding = false
     }
 
     /// What only the event loop touches. A class: a value would be copied with each change, and all that waits for Redis with it.
@@ -63,7 +71,11 @@ final class RedisConnection: Sendable {
         var timerAt: NIODeadline?
         var requests: [Int: @Sendable (Result<RESPValue, RedisError>) -> Void] = [:]
         var nextRequest = 0
+        var flushes: [Int: (timer: Scheduled<Void>?, ended: @Sendable (Int) -> Void)] = [:]
+        var endedFlushes: [Int] = []
+        var nextFlush = 0
         var reportedDrops = 0
+        var reportedReliableBytes = 0
         var isPerforming = false
 
         init(_ machine: RedisMachine) { self.machine = machine }
@@ -90,14 +102,47 @@ final class RedisConnection: Sendable {
     @discardableResult
     func perform(_ operation: Operation) -> Bool {
         let (isTaken, wakes) = inbox.withLockedValue { inbox in
-            if case .publish = operation, inbox.bytes + operation.size > settings.maxPendingBytes { return (false, false) }
-            inbox.operations.append(operation)
-            inbox.bytes += operation.size
-            defer { inbox.isScheduled = true }
-            return (true, !inbox.isScheduled)
+            if case .publish = operation, inbox.isEnding || inbox.bytes + operation.size > settings.maxPendingBytes {
+                return (false, false)
+            }
+            return (true, Self.put(operation, into: &inbox))
         }
         if wakes { eventLoop.execute { self.drain() } }
         return isTaken
+    }
+
+    /// - Returns: whether the loop has to be woken.
+    private static func put(_ operation: Operation, into inbox: inout Inbox) -> Bool {
+        inbox.operations.append(operation)
+        inbox.bytes += operation.size
+        defer { inbox.isScheduled = true }
+        return !inbox.isScheduled
+    }
+
+    /// Publishes what is kept until there is a connection.
+    ///
+    /// - Throws: `RedisError` if it can not be kept.
+    func publishReliably(_ command: RedisCommand) throws(RedisError) {
+        let (error, wakes) = inbox.withLockedValue { inbox -> (RedisError?, Bool) in
+            guard !inbox.isEnding else { return (.closed, false) }
+            guard inbox.reliableBytes + command.size <= settings.maxPendingBytes else {
+                return (.tooMuchWaits(settings.maxPendingBytes), false)
+            }
+            inbox.reliableBytes += command.size
+            return (nil, Self.put(.publishReliably(command), into: &inbox))
+        }
+        if let error { throw error }
+        if wakes { eventLoop.execute { self.drain() } }
+    }
+
+    /// Takes no more publications.
+    func end() { inbox.withLockedValue { $0.isEnding = true } }
+
+    /// Waits until all that was asked for before has ended.
+    ///
+    /// - Returns: how many publications and requests had not ended after that time.
+    func flush(within time: Duration) async -> Int {
+        await withCheckedContinuation { continuation in perform(.flush(time) { continuation.resume(returning: $0) }) }
     }
 
     /// Asks Redis.
@@ -112,7 +157,11 @@ final class RedisConnection: Sendable {
 
     private func drain() {
         let operations = inbox.withLockedValue { inbox in
-            defer { inbox = Inbox() }
+            defer {
+                inbox.operations = []
+                inbox.bytes = 0
+                inbox.isScheduled = false
+            }
             return inbox.operations
         }
         let now = NIODeadline.now()
@@ -127,14 +176,33 @@ final class RedisConnection: Sendable {
         case .start: confined.value.machine.start(now: now)
         case .publish(let payload, let channel, let isSharded):
             if confined.value.machine.publish(payload, to: channel, isSharded: isSharded, now: now) != .dropped { published += 1 }
+        case .publishReliably(let command):
+            if confined.value.machine.publishReliably(command, now: now) != .dropped { published += 1 }
         case .request(let command, let answer):
             confined.value.nextRequest += 1
             confined.value.requests[confined.value.nextRequest] = answer
             confined.value.machine.request(confined.value.nextRequest, command, now: now)
         case .subscribe(let target): confined.value.machine.subscribe(to: target, now: now)
         case .unsubscribe(let target): confined.value.machine.unsubscribe(from: target, now: now)
+        case .flush(let time, let ended): flush(time, ended)
         case .close(let promise): close(promise)
         }
+    }
+
+    private func flush(_ time: Duration, _ ended: @escaping @Sendable (Int) -> Void) {
+        confined.value.nextFlush += 1
+        let id = confined.value.nextFlush
+        // Holds the connection: what is waited for is sent although its owner is gone.
+        let timer = eventLoop.scheduleTask(in: TimeAmount(time)) { self.endFlush(id) }
+        confined.value.flushes[id] = (timer, ended)
+        confined.value.machine.flush(id)
+    }
+
+    private func endFlush(_ id: Int) {
+        let left = confined.value.machine.endFlush(id)
+        guard let (timer, ended) = confined.value.flushes.removeValue(forKey: id) else { return }
+        timer?.cancel()
+        ended(left)
     }
 
     private func close(_ promise: EventLoopPromise<Void>) {
@@ -155,6 +223,9 @@ final class RedisConnection: Sendable {
         if let output = confined.value.machine.takeOutput() { confined.value.channel?.writeAndFlush(output, promise: nil) }
         reportDrops()
         schedule()
+        let flushes = confined.value.endedFlushes
+        confined.value.endedFlushes = []
+        for id in flushes { endFlush(id) }
     }
 
     private func perform(_ action: RedisMachine.Action) {
@@ -170,6 +241,7 @@ final class RedisConnection: Sendable {
         case .unsubscribed(let target): tell(.unsubscribed(target))
         case .message(let target, let channel, let payload): tell(.message(target, channel: channel, payload))
         case .refused(let text): tell(.refused(text))
+        case .flushed(let id): confined.value.endedFlushes.append(id)
         }
     }
 
@@ -185,6 +257,11 @@ final class RedisConnection: Sendable {
     }
 
     private func reportDrops() {
+        let ended = confined.value.machine.endedReliableBytes - confined.value.reportedReliableBytes
+        if ended > 0 {
+            confined.value.reportedReliableBytes += ended
+            inbox.withLockedValue { $0.reliableBytes -= ended }
+        }
         let new = confined.value.machine.droppedPublications - confined.value.reportedDrops
         guard new > 0 else { return }
         confined.value.reportedDrops += new

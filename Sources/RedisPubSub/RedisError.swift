@@ -16,6 +16,10 @@ public struct RedisError: Error, Sendable, Hashable, CustomStringConvertible {
         public static let unexpected = Reason(text: "Redis sent what it was not asked for")
         /// The program has closed the client.
         public static let closed = Reason(text: "the Redis client is closed")
+        /// So much waits for Redis already that nothing more is kept (`RedisConfiguration.maxPendingBytes`).
+        public static let tooMuchWaits = Reason(text: "too much waits for Redis already (limit maxPendingBytes)")
+        /// Publications did not reach Redis, or may not have reached it.
+        public static let notPublished = Reason(text: "not everything that was published has reached Redis")
     }
 
     /// What happened.
@@ -33,6 +37,8 @@ public struct RedisError: Error, Sendable, Hashable, CustomStringConvertible {
 
     static let notConnected = RedisError(.notConnected)
     static let closed = RedisError(.closed)
+    static func tooMuchWaits(_ limit: Int) -> RedisError { RedisError(.tooMuchWaits, "\(limit) bytes; flush() waits until there is room") }
+    package static func notPublished(_ detail: String) -> RedisError { RedisError(.notPublished, detail) }
     static func connectionLost(_ detail: String) -> RedisError { RedisError(.connectionLost, detail) }
     static func refused(_ detail: String) -> RedisError { RedisError(.refused, detail) }
     package static func unexpected(_ detail: String) -> RedisError { RedisError(.unexpected, detail) }

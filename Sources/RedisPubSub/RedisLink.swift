@@ -28,6 +28,10 @@ package protocol RedisTimer: Sendable {
 package protocol RedisLink: AnyObject, Sendable {
     /// Says something to a channel; while Redis can not be reached, it is dropped or kept.
     func publish(_ payload: ByteBuffer, to channel: String)
+    /// Publishes to a channel, and keeps it until Redis can be reached, whatever `RedisConfiguration.whileUnreachable` says.
+    ///
+    /// - Throws: `RedisError` if it can not be kept: the client is closed, or too much waits already.
+    func publishReliably(_ payload: ByteBuffer, to channel: String) throws(RedisError)
     /// Says something to a channel of a shard, in the same way.
     func publish(_ payload: ByteBuffer, toShard channel: String)
     /// Says something to a channel at once, or not at all; it counts as nobody's publication.
@@ -59,6 +63,8 @@ package protocol RedisCommandLink: RedisLink {
     var maxWait: Duration { get }
     /// Has something told, on a thread that must not be blocked, each time that the connection which commands go by is lost; also of those that nobody waits on.
     func onLost(_ body: @escaping @Sendable () -> Void)
+    /// Registers what is waited for, for up to some time, when the client is flushed or closed, before its own publications and requests are.
+    func onFlush(_ body: @escaping @Sendable (Duration) async -> Void)
     /// Counts messages that went another way than over channels, for `RedisStatus` and the metrics.
     func count(published: Int, received: Int, dropped: Int)
 }

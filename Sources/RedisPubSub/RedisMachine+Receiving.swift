@@ -48,12 +48,15 @@ extension RedisMachine {
             }
             if pending.isEmpty { becomeReady(now) }
         case .ping: if case .error(let text) = value { throw .refused(text) }
-        case .publish(let size):
-            unansweredBytes -= size
-            guard case .error(let text) = value else { return }
-            droppedPublications += 1
-            actions.append(.refused(text))
-        case .request(let id):
+        case .publish(let publication):
+            unansweredBytes -= publication.size
+            if case .error(let text) = value {
+                droppedPublications += 1
+                actions.append(.refused(text))
+            }
+            ended(publication)
+        case .request(let id, let number):
+            ended(number)
             if case .error(let text) = value {
                 actions.append(.answered(id, .failure(.refused(text))))
             } else {
@@ -88,10 +91,7 @@ extension RedisMachine {
         readySince = now
         greetingDeadline = nil
         for target in subscriptions.resubscribe() { send(target.command(subscribing: true), .subscribe(target), now) }
-        while let command = kept.popFirst() {
-            keptBytes -= command.size
-            sendPublication(command, now)
-        }
+        sendKept(now)
         actions.append(.becameReady(version: version))
     }
 

@@ -7,6 +7,8 @@
 //
 // Every command has a place in `pending` until its answer has come, in order; silence while there is one is what tells that Redis does not answer.
 // A command whose answer has not come when the connection is lost has failed: whether Redis has seen it is not known, and it is not sent again.
+//
+// Publications and requests have numbers. `outstanding` counts those whose end is not known yet; a flush ends when all that came before it have.
 
 import DequeModule
 import NIOCore
@@ -37,10 +39,20 @@ struct RedisMachine {
         case message(RedisTarget, channel: String, ByteBuffer)
         /// Redis has refused a command that nobody waits for.
         case refused(String)
+        /// All that came before a flush has ended, answered or failed.
+        case flushed(Int)
+    }
+
+    /// A publication whose end is not known yet.
+    struct Publication {
+        let number: Int
+        let size: Int
+        /// Whether it is kept while there is no connection, whatever `whileUnreachable` says.
+        let isReliable: Bool
     }
 
     enum Expected {
-        case hello, greeting, role, ping, publish(size: Int), request(Int)
+        case hello, greeting, role, ping, publish(Publication), request(Int, number: Int)
         case subscribe(RedisTarget), unsubscribe(RedisTarget)
     }
 
@@ -57,8 +69,17 @@ struct RedisMachine {
     var version = 3
     private var output = ByteBuffer()
     var actions: [Action] = []
-    var kept: Deque<RedisCommand> = []
+    var kept: Deque<(command: RedisCommand, publication: Publication)> = []
+    /// The bytes of those in `kept` that are not reliable.
     var keptBytes = 0
+    /// Whether no attempt to connect has ended yet.
+    private var isFirstAttempt = true
+    private var lastNumber = 0
+    /// The publications and requests that have not ended.
+    private(set) var outstanding = 0
+    private var flushes: [(id: Int, last: Int, left: Int)] = []
+    /// The bytes of all reliable publications that have ended.
+    private(set) var endedReliableBytes = 0
     /// The bytes of publications that Redis has not answered.
     var unansweredBytes = 0
     /// Publications that Redis did not get, or may not have got.
@@ -133,7 +154,9 @@ struct RedisMachine {
         case .idle, .closed, .waiting: return
         case .connecting, .greeting, .ready: break
         }
+        isFirstAttempt = false
         failPending(.connectionLost(reason))
+        if case .drop = settings.whileUnreachable { dropKept { !$0.isReliable } }
         if let since = readySince, now - since >= TimeAmount(settings.reconnectMaximum) { backoff.reset() }
         readySince = nil
         output = ByteBuffer()
@@ -152,9 +175,7 @@ struct RedisMachine {
         guard state != .closed else { return }
         state = .closed
         failPending(.closed)
-        droppedPublications += kept.count
-        kept = []
-        keptBytes = 0
+        dropKept { _ in true }
         for target in subscriptions.lost() { actions.append(.unsubscribed(target)) }
         actions.append(.cut)
     }
@@ -162,13 +183,22 @@ struct RedisMachine {
     private mutating func failPending(_ error: RedisError) {
         for (what, _) in pending {
             switch what {
-            case .request(let id): actions.append(.answered(id, .failure(error)))
-            case .publish: droppedPublications += 1
+            case .request(let id, let number):
+                actions.append(.answered(id, .failure(error)))
+                ended(number)
+            case .publish(let publication): dropped(publication)
             default: break
             }
         }
         pending = []
         unansweredBytes = 0
+    }
+
+    private mutating func dropKept(where isDropped: (Publication) -> Bool) {
+        let left = kept.filter { !isDropped($0.publication) }
+        for (_, publication) in kept where isDropped(publication) { dropped(publication) }
+        kept = Deque(left)
+        keptBytes = kept.reduce(0) { $0 + ($1.publication.isReliable ? 0 : $1.publication.size) }
     }
 
     /// Does what time asks for.
@@ -199,45 +229,125 @@ struct RedisMachine {
         pending.append((expected, now))
     }
 
+    private mutating func nextNumber() -> Int {
+        lastNumber += 1
+        outstanding += 1
+        return lastNumber
+    }
+
+    /// A publication or a request has ended, in whatever way.
+    mutating func ended(_ number: Int) {
+        outstanding -= 1
+        guard !flushes.isEmpty else { return }
+        for index in flushes.indices where number <= flushes[index].last { flushes[index].left -= 1 }
+        for flush in flushes where flush.left == 0 { actions.append(.flushed(flush.id)) }
+        flushes.removeAll { $0.left == 0 }
+    }
+
+    /// Redis has answered a publication, or it is dropped.
+    mutating func ended(_ publication: Publication) {
+        if publication.isReliable { endedReliableBytes += publication.size }
+        ended(publication.number)
+    }
+
+    private mutating func dropped(_ publication: Publication) {
+        droppedPublications += 1
+        ended(publication)
+    }
+
     /// What has become of a publication.
     enum Publishing: Sendable, Hashable { case sent, kept, dropped }
 
-    /// Says something to a channel.
+    /// Publishes to a channel.
     mutating func publish(_ payload: ByteBuffer, to channel: String, isSharded: Bool = false, now: NIODeadline) -> Publishing {
         let command = RedisCommand.publish(payload, to: channel, isSharded: isSharded)
-        guard state == .ready else { return keep(command) }
-        guard unansweredBytes + command.size <= settings.maxPendingBytes else {
-            droppedPublications += 1
-            return .dropped
+        let size = command.size
+        switch state {
+        case .ready:
+            guard unansweredBytes + size <= settings.maxPendingBytes else {
+                droppedPublications += 1
+                return .dropped
+            }
+            sendPublication(command, Publication(number: nextNumber(), size: size, isReliable: false), now)
+            return .sent
+        case .idle, .connecting, .greeting, .waiting, .closed:
+            guard let limit = keepLimit, size <= limit else {
+                droppedPublications += 1
+                return .dropped
+            }
+            kept.append((command, Publication(number: nextNumber(), size: size, isReliable: false)))
+            keptBytes += size
+            makeRoom(limit)
+            return .kept
         }
-        sendPublication(command, now)
-        return .sent
     }
 
-    mutating func sendPublication(_ command: RedisCommand, _ now: NIODeadline) {
-        unansweredBytes += command.size
-        send(command, .publish(size: command.size), now)
-    }
-
-    /// Keeps a publication for the time when Redis is there again; the oldest ones make room.
-    private mutating func keep(_ command: RedisCommand) -> Publishing {
-        guard case .keep(let most) = settings.whileUnreachable, state != .closed, command.size <= most else {
-            droppedPublications += 1
+    /// Publishes what is kept while there is no connection. Its sender has made sure that there is room for it.
+    mutating func publishReliably(_ command: RedisCommand, now: NIODeadline) -> Publishing {
+        let publication = Publication(number: nextNumber(), size: command.size, isReliable: true)
+        switch state {
+        case .ready:
+            sendPublication(command, publication, now)
+            return .sent
+        case .idle, .connecting, .greeting, .waiting:
+            kept.append((command, publication))
+            return .kept
+        case .closed:
+            dropped(publication)
             return .dropped
         }
-        kept.append(command)
-        keptBytes += command.size
-        while keptBytes > most, let oldest = kept.popFirst() {
+    }
+
+    mutating func sendPublication(_ command: RedisCommand, _ publication: Publication, _ now: NIODeadline) {
+        unansweredBytes += publication.size
+        send(command, .publish(publication), now)
+    }
+
+    /// The most bytes of publications that are kept now; nil for none. Until the first attempt to connect has ended, nobody knows that Redis can not be
+    /// reached.
+    private var keepLimit: Int? {
+        switch (settings.whileUnreachable, state) {
+        case (_, .closed): nil
+        case (.keep(let most), _): most
+        case (.drop, .connecting), (.drop, .greeting): isFirstAttempt ? settings.maxPendingBytes : nil
+        case (.drop, _): nil
+        }
+    }
+
+    /// Drops the oldest of those that are not reliable until the rest is within a limit.
+    private mutating func makeRoom(_ limit: Int) {
+        while keptBytes > limit, let index = kept.firstIndex(where: { !$0.publication.isReliable }) {
+            let (_, oldest) = kept.remove(at: index)
             keptBytes -= oldest.size
-            droppedPublications += 1
+            dropped(oldest)
         }
-        return .kept
+    }
+
+    /// Sends what was kept: there is a connection.
+    mutating func sendKept(_ now: NIODeadline) {
+        isFirstAttempt = false
+        while let (command, publication) = kept.popFirst() { sendPublication(command, publication, now) }
+        keptBytes = 0
     }
 
     /// Sends a command, and tells of its answer under this number.
     mutating func request(_ id: Int, _ command: RedisCommand, now: NIODeadline) {
         guard state == .ready else { return actions.append(.answered(id, .failure(state == .closed ? .closed : .notConnected))) }
-        send(command, .request(id), now)
+        send(command, .request(id, number: nextNumber()), now)
+    }
+
+    /// Tells, by `flushed`, when all publications and requests up to now have ended.
+    mutating func flush(_ id: Int) {
+        guard outstanding > 0 else { return actions.append(.flushed(id)) }
+        flushes.append((id, lastNumber, outstanding))
+    }
+
+    /// Waits no longer.
+    ///
+    /// - Returns: how many publications and requests have not ended.
+    mutating func endFlush(_ id: Int) -> Int {
+        guard let index = flushes.firstIndex(where: { $0.id == id }) else { return 0 }
+        return flushes.remove(at: index).left
     }
 
     mutating func subscribe(to target: RedisTarget, now: NIODeadline) {

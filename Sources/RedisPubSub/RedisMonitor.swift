@@ -23,6 +23,13 @@ final class RedisMonitor: Sendable {
         /// Since when something is wrong.
         var lostSince: NIODeadline?
         var droppedBefore = 0
+        /// Whether the first attempt to connect for commands has ended.
+        var hasTried = false
+        /// The dropped publications of which the program has been told by a flush.
+        var toldDrops = 0
+        var waiters: [CheckedContinuation<Void, Never>] = []
+
+        var current: RedisStatus.State { isClosed ? .closed : ready.count >= expected ? .ready : isOpen ? .connecting : .idle }
         var status = RedisStatus(state: .idle, lastError: nil, connectionsLost: 0, published: 0, publicationsDropped: 0, received: 0)
     }
 
@@ -49,24 +56,65 @@ final class RedisMonitor: Sendable {
     var status: RedisStatus {
         state.withLockedValue { state in
             var status = state.status
-            status.state = state.isClosed ? .closed : state.ready.count >= state.expected ? .ready : state.isOpen ? .connecting : .idle
+            status.state = state.current
             return status
+        }
+    }
+
+    /// Waits until all connections can be used, the client is closed, or something else holds, at which `wake` is called.
+    func waitUntilReady(or isOver: @escaping @Sendable () -> Bool) async { await wait { $0.current == .ready || $0.isClosed || isOver() } }
+
+    /// Waits until the first attempt to connect for commands has ended, one way or the other.
+    func waitForFirstAttempt() async { await wait { $0.hasTried || $0.isClosed } }
+
+    private func wait(until isSo: @Sendable (State) -> Bool) async {
+        while !state.withLockedValue({ isSo($0) }) {
+            await withCheckedContinuation { continuation in
+                let isOver = state.withLockedValue { state in
+                    if isSo(state) { return true }
+                    state.waiters.append(continuation)
+                    return false
+                }
+                if isOver { continuation.resume() }
+            }
+        }
+    }
+
+    /// Lets all that wait look again.
+    func wake() {
+        let waiters = state.withLockedValue { state in
+            defer { state.waiters = [] }
+            return state.waiters
+        }
+        for waiter in waiters { waiter.resume() }
+    }
+
+    /// The publications that were dropped since this was last asked.
+    func takeDrops() -> Int {
+        state.withLockedValue { state in
+            defer { state.toldDrops = state.status.publicationsDropped }
+            return state.status.publicationsDropped - state.toldDrops
         }
     }
 
     func opened() { state.withLockedValue { $0.isOpen = true } }
     /// There is a connection for reads, too.
     func reads() { state.withLockedValue { $0.expected = 3 } }
-    func closed() { state.withLockedValue { $0.isClosed = true } }
+    func closed() {
+        state.withLockedValue { $0.isClosed = true }
+        wake()
+    }
 
     func ready(_ role: RedisMachine.Role, version: Int) {
         let back = state.withLockedValue { state -> (since: NIODeadline, dropped: Int)? in
             state.ready.insert(role)
+            if role == .commands { state.hasTried = true }
             guard state.ready.count >= state.expected, let since = state.lostSince else { return nil }
             state.lostSince = nil
             state.status.lastError = nil
             return (since, state.status.publicationsDropped - state.droppedBefore)
         }
+        wake()
         connections.increment()
         logger.debug("connected to Redis", metadata: ["redis": "\(place)", "for": "\(role.rawValue)", "RESP": "\(version)"])
         guard let back else { return }
@@ -80,10 +128,12 @@ final class RedisMonitor: Sendable {
         let (wasReady, isFirst) = state.withLockedValue { state in
             state.status.connectionsLost += 1
             state.status.lastError = reason
+            if role == .commands { state.hasTried = true }
             let wasReady = state.ready.remove(role) != nil
             defer { if state.lostSince == nil { (state.lostSince, state.droppedBefore) = (.now(), state.status.publicationsDropped) } }
             return (wasReady, state.lostSince == nil)
         }
+        wake()
         lost.increment()
         if wasReady { connections.decrement() }
         let metadata: Logger.Metadata = ["redis": "\(place)", "for": "\(role.rawValue)", "reason": "\(reason)"]
@@ -99,6 +149,15 @@ final class RedisMonitor: Sendable {
     func dropped(_ count: Int) {
         state.withLockedValue { $0.status.publicationsDropped += count }
         dropped.increment(by: count)
+    }
+
+    /// A publication was not taken, and its sender knows.
+    func refused() {
+        state.withLockedValue { state in
+            state.status.publicationsDropped += 1
+            state.toldDrops += 1
+        }
+        dropped.increment()
     }
 
     func received(_ count: Int) {

@@ -72,35 +72,39 @@ final class ClusterExchange: Sendable {
 
     // MARK: Questions
 
-    /// How many other nodes there are; none while Redis can not be asked.
-    func otherNodes() async -> Int { await support.otherNodes { try await link.subscriberCount(of: target(channel)) } }
+    /// How many other nodes there are.
+    ///
+    /// - Throws: `SocketIOClusterUnreachable` while Redis can not be asked.
+    func otherNodes() async throws -> Int { try await support.otherNodes { try await link.subscriberCount(of: target(channel)) } }
 
     /// The sockets of all nodes.
     ///
-    /// - Throws: `SocketIOClusterTimeout` if a node does not answer in time; `CancellationError`.
+    /// - Throws: `SocketIOClusterTimeout` if a node does not answer in time, and `SocketIOClusterUnreachable` while Redis can not be asked, with what is
+    ///   known; `CancellationError`.
     func fetchSockets(_ options: SocketIOBroadcastOptions) async throws -> [SocketIORemoteSocket] {
-        let sockets = try await support.local.fetchSockets(options)
-        guard !options.isLocal, let namespace, case let others = await otherNodes(), others > 0 else { return sockets }
+        let (known, others) = try await support.localSockets(options) { try await otherNodes() }
+        guard let namespace, others > 0 else { return known }
+        var sockets = known
         let outcome = try await requests.ask(others, timeout: support.requestTimeout) { say(.fetchSockets(options, requestID: $0)) }
-        if let timeout = outcome.timeout { throw timeout }
+        for case .fetchSocketsResponse(_, let found) in outcome.responses { sockets += support.remote(found, of: namespace) }
+        try outcome.check(sockets: sockets)
         return sockets
-            + outcome.responses.flatMap { response -> [SocketIORemoteSocket] in
-                if case .fetchSocketsResponse(_, let sockets) = response { support.remote(sockets, of: namespace) } else { [] }
-            }
     }
 
     func serverSideEmit(_ event: [SocketIOValue]) { say(.serverSideEmit(event: event, requestID: nil)) }
 
     /// Sends an event to the other nodes and waits for their answers, of one argument each.
     ///
-    /// - Throws: `SocketIOClusterTimeout` if a node does not answer in time, or nothing on it handles the event; `CancellationError`.
+    /// - Throws: `SocketIOClusterTimeout` with the answers that came, if a node does not answer in time, or nothing on it handles the event;
+    ///   `SocketIOClusterUnreachable` while Redis can not be asked; `CancellationError`.
     func serverSideEmitWithAck(_ event: [SocketIOValue], timeout: Duration?) async throws -> [[SocketIOValue]] {
-        guard case let others = await otherNodes(), others > 0 else { return [] }
+        guard case let others = try await otherNodes(), others > 0 else { return [] }
         let outcome = try await requests.ask(others, timeout: timeout ?? support.requestTimeout) {
             say(.serverSideEmit(event: event, requestID: $0))
         }
-        if let timeout = outcome.timeout { throw timeout }
-        return outcome.responses.compactMap { if case .serverSideEmitResponse(_, let answer) = $0 { [answer] } else { nil } }
+        let answers = outcome.responses.compactMap { if case .serverSideEmitResponse(_, let answer) = $0 { [answer] } else { nil } }
+        try outcome.check(responses: answers)
+        return answers
     }
 
     /// Sends an event to sockets of all nodes and collects their answers.
@@ -124,7 +128,8 @@ final class ClusterExchange: Sendable {
 
     // MARK: Answers
 
-    private func take(_ message: SocketIOClusterMessage, _ namespace: SocketIONamespace) {
+    /// Does what another node, or an emitter, asks for.
+    func take(_ message: SocketIOClusterMessage, _ namespace: SocketIONamespace) {
         let other = message.node
         switch message.content {
         case .broadcast(let event, let options, let id?):

@@ -1,17 +1,38 @@
 // Questions to the other nodes whose answers are awaited: each ends when all have answered, or at its timeout, whatever becomes of the nodes.
 
 import NIOConcurrencyHelpers
-import RedisPubSub
+public import RedisPubSub
+public import SocketIO
 
 /// Other nodes did not answer in time.
-public struct SocketIOClusterTimeout: Error, Sendable, Hashable, CustomStringConvertible {
+public struct SocketIOClusterTimeout: Error, Sendable, CustomStringConvertible {
     /// How many nodes were asked.
     public let expected: Int
     /// How many of them answered.
     public let answered: Int
+    /// Of `serverSideEmitWithAck`, what those answered who did, in the order in which it came.
+    public let responses: [[SocketIOValue]]
+    /// Of `fetchSockets`, this node's sockets and those of the nodes that answered.
+    public let sockets: [SocketIORemoteSocket]
 
     /// What happened.
     public var description: String { "only \(answered) of \(expected) other nodes answered in time (limit requestTimeout)" }
+}
+
+/// Other nodes could not be asked, as Redis can not be reached.
+public struct SocketIOClusterUnreachable: Error, Sendable, CustomStringConvertible {
+    /// Why not.
+    public let reason: RedisError
+    /// Of `fetchSockets`, this node's sockets.
+    public let sockets: [SocketIORemoteSocket]
+
+    init(_ reason: RedisError, sockets: [SocketIORemoteSocket] = []) {
+        self.reason = reason
+        self.sockets = sockets
+    }
+
+    /// What happened.
+    public var description: String { "the other nodes can not be asked: \(reason)" }
 }
 
 /// The questions of one adapter, and what answers them.
@@ -19,8 +40,16 @@ final class ClusterRequests<Response: Sendable>: Sendable {
     /// What came of a question.
     struct Outcome: Sendable {
         var responses: [Response]
-        /// Nil if all have answered.
-        var timeout: SocketIOClusterTimeout?
+        /// How many nodes were asked.
+        let expected: Int
+
+        /// - Throws: `SocketIOClusterTimeout` with what came, if a node has not answered.
+        func check(
+            responses values: [[SocketIOValue]] = [], sockets: [SocketIORemoteSocket] = []
+        ) throws(SocketIOClusterTimeout) {
+            guard responses.count < expected else { return }
+            throw SocketIOClusterTimeout(expected: expected, answered: responses.count, responses: values, sockets: sockets)
+        }
     }
 
     private struct Question: Sendable {
@@ -68,7 +97,7 @@ final class ClusterRequests<Response: Sendable>: Sendable {
             return (true, isComplete ? question : nil)
         }
         complete?.timer?.cancel()
-        complete?.continuation.resume(returning: Outcome(responses: complete?.responses ?? []))
+        if let complete { complete.continuation.resume(returning: Outcome(responses: complete.responses, expected: complete.expected)) }
         return isKnown
     }
 
@@ -80,8 +109,7 @@ final class ClusterRequests<Response: Sendable>: Sendable {
 
     private func timedOut(_ id: String) {
         guard let question = take(id) else { return }
-        let timeout = SocketIOClusterTimeout(expected: question.expected, answered: question.responses.count)
-        question.continuation.resume(returning: Outcome(responses: question.responses, timeout: timeout))
+        question.continuation.resume(returning: Outcome(responses: question.responses, expected: question.expected))
     }
 
     /// Ends all questions: the adapter is closed.

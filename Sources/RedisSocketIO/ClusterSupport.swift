@@ -49,15 +49,30 @@ final class ClusterSupport: Sendable {
     /// Whether questions reach this node.
     func hears(_ isHearing: Bool) { self.isHearing.withLockedValue { $0 = isHearing } }
 
-    /// How many other nodes there are; none while Redis can not be asked.
+    /// How many other nodes there are.
     ///
     /// - Parameter count: asks how many nodes hear questions.
-    func otherNodes(_ count: () async throws -> Int) async -> Int {
+    /// - Throws: `SocketIOClusterUnreachable` while Redis can not be asked.
+    func otherNodes(_ count: () async throws -> Int) async throws -> Int {
         do {
             return max(0, try await count() - (isHearing.withLockedValue { $0 } ? 1 : 0))
-        } catch {
-            logger.debug("other nodes can not be asked: \(error)", metadata: ["namespace": "\(name)"])
-            return 0
+        } catch let error as RedisError {
+            throw SocketIOClusterUnreachable(error)
+        }
+    }
+
+    /// This node's sockets, and how many other nodes are to be asked for theirs.
+    ///
+    /// - Throws: `SocketIOClusterUnreachable` with this node's sockets while Redis can not be asked.
+    func localSockets(
+        _ options: SocketIOBroadcastOptions, _ others: () async throws -> Int
+    ) async throws -> (sockets: [SocketIORemoteSocket], others: Int) {
+        let sockets = try await local.fetchSockets(options)
+        guard !options.isLocal else { return (sockets, 0) }
+        do {
+            return (sockets, try await others())
+        } catch let error as SocketIOClusterUnreachable {
+            throw SocketIOClusterUnreachable(error.reason, sockets: sockets)
         }
     }
 
@@ -74,9 +89,12 @@ final class ClusterSupport: Sendable {
     /// A socket of another node has answered.
     func acknowledged(_ id: String, _ answer: SocketIOValue) { acks.withLockedValue { $0[id] }?.answered([answer]) }
 
-    /// Sockets as another node has described them.
+    /// Sockets as another node has described them. An empty object is Node's way to say that nothing was kept.
     func remote(_ sockets: [SocketIOClusterMessage.Socket], of namespace: SocketIONamespace) -> [SocketIORemoteSocket] {
-        sockets.map { SocketIORemoteSocket(id: $0.id, rooms: $0.rooms, data: $0.data, handshake: $0.handshake, namespace: namespace) }
+        sockets.map { socket in
+            let data = socket.data == .object([:]) ? .null : socket.data
+            return SocketIORemoteSocket(id: socket.id, rooms: socket.rooms, data: data, handshake: socket.handshake, namespace: namespace)
+        }
     }
 
     // MARK: What other nodes ask for

@@ -132,6 +132,7 @@ final class RedisStream: Sendable {
         guard isFirst else { return }
         // Also one that nothing is being said on: what was on its way may come late all the same.
         link.onLost { [weak self] in self?.lost() }
+        link.onFlush { [weak self] time in await self?.waitUntilWritten(within: time) }
         resynchronise()
     }
 
@@ -183,6 +184,15 @@ final class RedisStream: Sendable {
             }
             guard let number else { return continuation.resume(returning: true) }
             _ = link.call(after: settings.requestTimeout) { [weak self] in self?.gaveUp(number) }
+        }
+    }
+
+    /// Waits until Redis has all that was added before, or for some time.
+    private func waitUntilWritten(within time: Duration) async {
+        let end = ContinuousClock.now + time
+        let next = state.withLockedValue { $0.next }
+        while ContinuousClock.now < end, state.withLockedValue({ $0.outgoing.contains { $0.number < next && $0.id == nil } }) {
+            await withCheckedContinuation { continuation in _ = link.call(after: .milliseconds(10)) { continuation.resume() } }
         }
     }
 

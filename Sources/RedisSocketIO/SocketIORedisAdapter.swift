@@ -14,7 +14,7 @@ public import SocketIO
 /// ```
 ///
 /// Broadcasts reach each other node at most once. While Redis can not be reached, this node goes on with its own sockets, and what other nodes
-/// would have to answer is answered without them. Recovery works for clients that come back to the same node.
+/// would have to answer fails, with what this node knows. Recovery works for clients that come back to the same node.
 public final class SocketIORedisAdapter: SocketIOAdapter {
     weak let namespace: SocketIONamespace?
     let name: String
@@ -121,15 +121,15 @@ public final class SocketIORedisAdapter: SocketIOAdapter {
 
     /// The sockets of all nodes, described.
     ///
-    /// - Throws: `SocketIOClusterTimeout` if a node does not answer in time; `CancellationError`.
+    /// - Throws: `SocketIOClusterTimeout` if a node does not answer in time, and `SocketIOClusterUnreachable` while Redis can not be asked, with what is
+    ///   known; `CancellationError`.
     public func fetchSockets(_ options: SocketIOBroadcastOptions) async throws -> [SocketIORemoteSocket] {
-        var sockets = try await local.fetchSockets(options)
-        guard !options.isLocal, let namespace, case let others = await otherNodes(), others > 0 else { return sockets }
+        let (known, others) = try await support.localSockets(options) { try await otherNodes() }
+        guard let namespace, others > 0 else { return known }
+        var sockets = known
         let outcome = try await requests.ask(others, timeout: configuration.requestTimeout) { ask(.fetch(options, requestID: $0)) }
-        if let timeout = outcome.timeout { throw timeout }
-        for case .sockets(let found) in outcome.responses {
-            sockets += support.remote(found, of: namespace)
-        }
+        for case .sockets(let found) in outcome.responses { sockets += support.remote(found, of: namespace) }
+        try outcome.check(sockets: sockets)
         return sockets
     }
 
@@ -153,29 +153,33 @@ public final class SocketIORedisAdapter: SocketIOAdapter {
 
     // MARK: Other nodes
 
-    /// How many nodes share this namespace; 1 while Redis can not be asked.
-    public func serverCount() async throws -> Int { await otherNodes() + 1 }
+    /// How many nodes share this namespace.
+    ///
+    /// - Throws: `SocketIOClusterUnreachable` while Redis can not be asked.
+    public func serverCount() async throws -> Int { try await otherNodes() + 1 }
 
     /// Sends an event to the other nodes.
     public func serverSideEmit(_ event: [SocketIOValue]) { ask(.serverSideEmit(event, requestID: nil)) }
 
     /// Sends an event to the other nodes and waits for their answers, of one argument each.
     ///
-    /// - Throws: `SocketIOClusterTimeout` if a node does not answer in time, or nothing on it handles the event; `CancellationError`.
+    /// - Throws: `SocketIOClusterTimeout` with the answers that came, if a node does not answer in time, or nothing on it handles the event;
+    ///   `SocketIOClusterUnreachable` while Redis can not be asked; `CancellationError`.
     public func serverSideEmitWithAck(_ event: [SocketIOValue], timeout: Duration?) async throws -> [[SocketIOValue]] {
-        guard case let others = await otherNodes(), others > 0 else { return [] }
+        guard case let others = try await otherNodes(), others > 0 else { return [] }
         let outcome = try await requests.ask(others, timeout: timeout ?? configuration.requestTimeout) {
             ask(.serverSideEmit(event, requestID: $0))
         }
-        if let timeout = outcome.timeout { throw timeout }
-        return outcome.responses.compactMap { if case .serverSideEmit(let answer) = $0 { [answer] } else { nil } }
+        let answers = outcome.responses.compactMap { if case .serverSideEmit(let answer) = $0 { [answer] } else { nil } }
+        try outcome.check(responses: answers)
+        return answers
     }
 
     func ask(_ request: ClassicRequest.Content) {
         redis.publish(ClassicRequest(node: node, content: request).encoded, to: channels.request)
     }
 
-    private func otherNodes() async -> Int {
-        await support.otherNodes { try await redis.subscriberCount(of: .channel(channels.request)) }
+    private func otherNodes() async throws -> Int {
+        try await support.otherNodes { try await redis.subscriberCount(of: .channel(channels.request)) }
     }
 }

@@ -10,14 +10,19 @@ import WebSockets
 /// ```swift
 /// let emitter = SocketIORedisEmitter(try RedisClient(url: "redis://127.0.0.1"))
 /// try emitter.to("orders").emit("paid", 42)
+/// try await emitter.close()
 /// ```
 ///
-/// Nothing says whether anybody heard it; `RedisClient.status` says whether Redis can be reached.
+/// The first event connects. An event waits until Redis can be reached, whatever `RedisConfiguration.whileUnreachable` says; over
+/// `RedisConfiguration.maxPendingBytes`, 16 MiB, `emit` throws. ``flush(within:)`` and ``close(within:)`` wait until Redis has all events, and throw if it
+/// has not: end a program with one of them. Nothing says whether anybody heard an event.
 public struct SocketIORedisEmitter: Sendable {
     /// Who speaks, to JavaScript's nodes.
     private static let node = "emitter"
 
     private let redis: any RedisLink
+    /// Nil for a link that is none's.
+    private let client: RedisClient?
     private let key: String
     private let namespace: String
     private var options = SocketIOBroadcastOptions()
@@ -26,11 +31,12 @@ public struct SocketIORedisEmitter: Sendable {
     ///
     /// - Parameter key: what the names of the channels begin with; see `SocketIORedisConfiguration.key`.
     public init(_ redis: RedisClient, namespace: String = "/", key: String = "socket.io") {
-        self.init(link: redis, namespace: namespace, key: key)
+        self.init(link: redis, client: redis, namespace: namespace, key: key)
     }
 
-    init(link: any RedisLink, namespace: String, key: String) {
+    init(link: any RedisLink, client: RedisClient? = nil, namespace: String, key: String) {
         redis = link
+        self.client = client
         self.key = key
         self.namespace = namespace.hasPrefix("/") ? namespace : "/" + namespace
     }
@@ -46,7 +52,7 @@ public struct SocketIORedisEmitter: Sendable {
     // MARK: To whom
 
     /// The same in another namespace, with no rooms.
-    public func of(_ namespace: String) -> Self { Self(link: redis, namespace: namespace, key: key) }
+    public func of(_ namespace: String) -> Self { Self(link: redis, client: client, namespace: namespace, key: key) }
     /// The sockets in any of some rooms.
     public func to(_ rooms: String...) -> Self { with { $0.rooms.formUnion(rooms) } }
     /// The sockets in any of some rooms; another name of `to`.
@@ -62,33 +68,61 @@ public struct SocketIORedisEmitter: Sendable {
 
     /// Sends an event to all of them.
     ///
-    /// - Throws: `SocketIOUsageError` for a name that is reserved; `SocketIOArgumentError` for what can not be encoded.
+    /// - Throws: `SocketIOUsageError` for a name that is reserved; `SocketIOArgumentError` for what can not be encoded; `RedisError` if the client is
+    ///   closed, or too much waits for Redis.
     public func emit<each Argument: Encodable>(_ event: String, _ arguments: repeat each Argument) throws {
         try emit(event, arguments: try SocketIOArguments.encode(repeat each arguments))
     }
 
     /// Sends an event with any number of arguments to all of them.
     ///
-    /// - Throws: `SocketIOUsageError` for a name that is reserved.
-    public func emit(_ event: String, arguments: [SocketIOValue]) throws(SocketIOUsageError) {
+    /// - Throws: `SocketIOUsageError` for a name that is reserved; `RedisError` if the client is closed, or too much waits for Redis.
+    public func emit(_ event: String, arguments: [SocketIOValue]) throws {
         guard !SocketIOPacket.isReserved(event) else { throw SocketIOUsageError(.reservedEventName, event) }
         let message = ClassicBroadcast(node: Self.node, namespace: namespace, event: [.string(event)] + arguments, options: options)
-        redis.publish(message.encoded, to: channels.broadcast(to: options.rooms))
+        try redis.publishReliably(message.encoded, to: channels.broadcast(to: options.rooms))
     }
 
     /// Puts them into rooms.
-    public func socketsJoin(_ rooms: [String]) { ask(.join(options, rooms: Set(rooms))) }
+    ///
+    /// - Throws: `RedisError` if the client is closed, or too much waits for Redis.
+    public func socketsJoin(_ rooms: [String]) throws(RedisError) { try ask(.join(options, rooms: Set(rooms))) }
     /// Takes them out of rooms.
-    public func socketsLeave(_ rooms: [String]) { ask(.leave(options, rooms: Set(rooms))) }
+    ///
+    /// - Throws: `RedisError` if the client is closed, or too much waits for Redis.
+    public func socketsLeave(_ rooms: [String]) throws(RedisError) { try ask(.leave(options, rooms: Set(rooms))) }
     /// Has them leave the namespace.
-    public func disconnectSockets(closingConnections: Bool = false) { ask(.disconnect(options, closes: closingConnections)) }
-
-    /// Sends an event to the programs on all nodes; see `SocketIONamespace.onServerSideEvent`.
-    public func serverSideEmit(_ event: String, arguments: [SocketIOValue] = []) {
-        ask(.serverSideEmit([.string(event)] + arguments, requestID: nil), as: Self.node)
+    ///
+    /// - Throws: `RedisError` if the client is closed, or too much waits for Redis.
+    public func disconnectSockets(closingConnections: Bool = false) throws(RedisError) {
+        try ask(.disconnect(options, closes: closingConnections))
     }
 
-    private func ask(_ request: ClassicRequest.Content, as node: String? = nil) {
-        redis.publish(ClassicRequest(node: node, content: request).encoded, to: channels.request)
+    /// Sends an event to the programs on all nodes; see `SocketIONamespace.onServerSideEvent`.
+    ///
+    /// - Throws: `RedisError` if the client is closed, or too much waits for Redis.
+    public func serverSideEmit(_ event: String, arguments: [SocketIOValue] = []) throws(RedisError) {
+        try ask(.serverSideEmit([.string(event)] + arguments, requestID: nil), as: Self.node)
+    }
+
+    private func ask(_ request: ClassicRequest.Content, as node: String? = nil) throws(RedisError) {
+        try redis.publishReliably(ClassicRequest(node: node, content: request).encoded, to: channels.request)
+    }
+
+    // MARK: The end
+
+    /// Waits until Redis has all that was sent before; see ``RedisClient/flush(within:)``.
+    ///
+    /// - Parameter timeout: the longest wait. Defaults to `RedisConfiguration.flushTimeout`, 5 seconds.
+    /// - Throws: `RedisError` with the reason `notPublished` and the numbers.
+    public func flush(within timeout: Duration? = nil) async throws(RedisError) { try await client?.flush(within: timeout) }
+
+    /// Waits until Redis has all that was sent before, and closes the client, for others who use it as well; see ``RedisClient/close(within:)``.
+    ///
+    /// - Parameter timeout: the longest wait. Defaults to `RedisConfiguration.flushTimeout`, 5 seconds.
+    /// - Throws: `RedisError` with the reason `notPublished` and the numbers; the client is closed then, too.
+    public func close(within timeout: Duration? = nil) async throws(RedisError) {
+        guard let client, case let dropped = await client.close(within: timeout), dropped > 0 else { return }
+        throw .notPublished("\(dropped) dropped" + (client.status.lastError.map { "; the last error: \($0)" } ?? ""))
     }
 }

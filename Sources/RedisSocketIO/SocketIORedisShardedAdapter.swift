@@ -14,7 +14,7 @@ public import SocketIO
 ///
 /// Needs Redis 7. Broadcasts reach each other node at most once; what is said to a room reaches a node from the moment on at which Redis has confirmed that
 /// the node listens to it, some milliseconds after the first socket has joined there. While Redis can not be reached, this node goes on with its
-/// own sockets, and what other nodes would have to answer is answered without them. Recovery works for clients that come back to the same node.
+/// own sockets, and what other nodes would have to answer fails, with what this node knows. Recovery works for clients that come back to the same node.
 public final class SocketIORedisShardedAdapter: SocketIOAdapter {
     private let local: SocketIOInMemoryAdapter
     private let exchange: ClusterExchange
@@ -144,7 +144,8 @@ public final class SocketIORedisShardedAdapter: SocketIOAdapter {
 
     /// The sockets of all nodes, described.
     ///
-    /// - Throws: `SocketIOClusterTimeout` if a node does not answer in time; `CancellationError`.
+    /// - Throws: `SocketIOClusterTimeout` if a node does not answer in time, and `SocketIOClusterUnreachable` while Redis can not be asked, with what is
+    ///   known; `CancellationError`.
     public func fetchSockets(_ options: SocketIOBroadcastOptions) async throws -> [SocketIORemoteSocket] {
         try await exchange.fetchSockets(options)
     }
@@ -169,14 +170,17 @@ public final class SocketIORedisShardedAdapter: SocketIOAdapter {
 
     // MARK: Other nodes
 
-    /// How many nodes share this namespace; 1 while Redis can not be asked.
-    public func serverCount() async throws -> Int { await exchange.otherNodes() + 1 }
+    /// How many nodes share this namespace.
+    ///
+    /// - Throws: `SocketIOClusterUnreachable` while Redis can not be asked.
+    public func serverCount() async throws -> Int { try await exchange.otherNodes() + 1 }
     /// Sends an event to the other nodes.
     public func serverSideEmit(_ event: [SocketIOValue]) { exchange.serverSideEmit(event) }
 
     /// Sends an event to the other nodes and waits for their answers, of one argument each.
     ///
-    /// - Throws: `SocketIOClusterTimeout` if a node does not answer in time, or nothing on it handles the event; `CancellationError`.
+    /// - Throws: `SocketIOClusterTimeout` with the answers that came, if a node does not answer in time, or nothing on it handles the event;
+    ///   `SocketIOClusterUnreachable` while Redis can not be asked; `CancellationError`.
     public func serverSideEmitWithAck(_ event: [SocketIOValue], timeout: Duration?) async throws -> [[SocketIOValue]] {
         try await exchange.serverSideEmitWithAck(event, timeout: timeout)
     }

@@ -150,7 +150,8 @@ public final class SocketIORedisStreamsAdapter: SocketIOAdapter {
 
     /// The sockets of all nodes, described.
     ///
-    /// - Throws: `SocketIOClusterTimeout` if a node does not answer in time; `CancellationError`.
+    /// - Throws: `SocketIOClusterTimeout` if a node does not answer in time, and `SocketIOClusterUnreachable` while Redis can not be asked, with what is
+    ///   known; `CancellationError`.
     public func fetchSockets(_ options: SocketIOBroadcastOptions) async throws -> [SocketIORemoteSocket] {
         try await exchange.fetchSockets(options)
     }
@@ -172,14 +173,17 @@ public final class SocketIORedisStreamsAdapter: SocketIOAdapter {
 
     // MARK: Other nodes
 
-    /// How many nodes share this namespace; 1 while Redis can not be asked.
-    public func serverCount() async throws -> Int { await exchange.otherNodes() + 1 }
+    /// How many nodes share this namespace.
+    ///
+    /// - Throws: `SocketIOClusterUnreachable` while Redis can not be asked.
+    public func serverCount() async throws -> Int { try await exchange.otherNodes() + 1 }
     /// Sends an event to the other nodes.
     public func serverSideEmit(_ event: [SocketIOValue]) { exchange.serverSideEmit(event) }
 
     /// Sends an event to the other nodes and waits for their answers, of one argument each.
     ///
-    /// - Throws: `SocketIOClusterTimeout` if a node does not answer in time, or nothing on it handles the event; `CancellationError`.
+    /// - Throws: `SocketIOClusterTimeout` with the answers that came, if a node does not answer in time, or nothing on it handles the event;
+    ///   `SocketIOClusterUnreachable` while Redis can not be asked; `CancellationError`.
     public func serverSideEmitWithAck(_ event: [SocketIOValue], timeout: Duration?) async throws -> [[SocketIOValue]] {
         try await exchange.serverSideEmitWithAck(event, timeout: timeout)
     }
@@ -279,7 +283,11 @@ extension SocketIORedisStreamsAdapter: StreamReceiver {
     func received(_ message: SocketIOClusterMessage, _ id: StreamID) {
         // Held: the adapter of this node's sockets does not.
         guard let namespace else { return }
-        withExtendedLifetime(namespace) { perform(message.content, recovery == nil ? nil : id) }
+        withExtendedLifetime(namespace) {
+            // `@socket.io/redis-streams-emitter` writes to the stream what nodes tell each other over channels.
+            if case .serverSideEmit = message.content { return exchange.take(message, namespace) }
+            perform(message.content, recovery == nil ? nil : id)
+        }
     }
 
     func placed(_ action: StreamAction, _ id: StreamID?) {

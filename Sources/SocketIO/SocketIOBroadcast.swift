@@ -42,7 +42,8 @@ extension SocketIOTarget {
     /// A socket that leaves before it has answered is not waited for any longer. (Node waits for it until the timeout.)
     ///
     /// - Returns: the arguments of each that answered, in the order in which they came.
-    /// - Throws: `SocketIOAckError` with the answers that came in time, if some did not; `CancellationError`.
+    /// - Throws: `SocketIOAckError` with the answers that came, if some did not come in time, or if the other nodes of a cluster could not be asked;
+    ///   `CancellationError`.
     public func emitWithAck<each Argument: Encodable>(
         _ event: String, _ arguments: repeat each Argument
     ) async throws -> [[SocketIOValue]] {
@@ -105,7 +106,28 @@ public struct SocketIOBroadcast: SocketIOTarget, Sendable {
         _ event: String, _ arguments: repeat each Argument
     ) async throws -> [[SocketIOValue]] {
         guard let values = values(event, repeat each arguments) else { throw SocketIOAckError(.notSent) }
-        let nodes = options.isLocal ? 1 : try await adapter.serverCount()
+        guard !options.isLocal else { return try await collect(values, nodes: 1) }
+        let nodes: Int
+        do {
+            nodes = try await adapter.serverCount()
+        } catch let error where !(error is CancellationError) {
+            namespace.server.configuration.logger.debug("a broadcast is asked of this node's sockets only: \(error)")
+            throw SocketIOAckError(.otherNodesUnreachable, responses: try await with { $0.isLocal = true }.partial(values))
+        }
+        return try await collect(values, nodes: nodes)
+    }
+
+    /// Sends an event, and collects the answers that come in time.
+    private func partial(_ values: [SocketIOValue]) async throws -> [[SocketIOValue]] {
+        do {
+            return try await collect(values, nodes: 1)
+        } catch let error as SocketIOAckError where error.reason == .timeout {
+            return error.responses
+        }
+    }
+
+    /// Sends an event, and collects the answers of the sockets of so many nodes.
+    private func collect(_ values: [SocketIOValue], nodes: Int) async throws -> [[SocketIOValue]] {
         let collector = AnswerCollector(nodes: nodes)
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in

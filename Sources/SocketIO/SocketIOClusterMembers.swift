@@ -101,7 +101,10 @@ package struct SocketIOClusterMembers {
 // MARK: Writing
 
 extension SocketIOClusterMessage.Socket {
-    package var value: SocketIOValue { ["id": .string(id), "handshake": handshake, "rooms": .sorted(rooms), "data": data] }
+    /// Node's `fetchSockets` takes `data` for an object.
+    package var value: SocketIOValue {
+        ["id": .string(id), "handshake": handshake, "rooms": .sorted(rooms), "data": data.isNull ? .object([:]) : data]
+    }
 }
 
 extension SocketIOBroadcastOptions {

@@ -56,6 +56,8 @@ public struct SocketIOAckError: Error, Sendable, Hashable, CustomStringConvertib
         /// The event could not be sent: it can not be encoded, which the log tells, or too many wait for a connection already
         /// (`SocketIOSendBuffer`).
         public static let notSent = Self(text: "the event could not be sent")
+        /// The other nodes of a cluster could not be asked: only this node's sockets were.
+        public static let otherNodesUnreachable = Self(text: "the other nodes could not be asked")
     }
 
     /// Why.

@@ -1,4 +1,5 @@
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import RedisPubSub
@@ -275,6 +276,65 @@ import Testing
         #expect(machine.said() == "HELLO 3 SETNAME duplex|PUBLISH c 2|PUBLISH c 3")
     }
 
+    @Test func whatIsPublishedWhileItFirstConnectsIsSent() throws {
+        var machine = try machine()
+        machine.start(now: at(0))
+        #expect(machine.publish(ByteBuffer(string: "1"), to: "c", now: at(0)) == .kept)
+        machine.connected(now: at(0))
+        #expect(machine.publish(ByteBuffer(string: "2"), to: "c", now: at(0)) == .kept)
+        machine.flush(1)
+        _ = machine.takeOutput()
+        machine.hears(.map([]), at(0))
+        #expect(machine.said() == "PUBLISH c 1|PUBLISH c 2")
+        machine.hears(.integer(0), at(0))
+        #expect(!machine.takeActions().contains(.flushed(1)))
+        machine.hears(.integer(0), at(0))
+        #expect(machine.takeActions() == [.flushed(1)])
+        // Once an attempt has ended, Redis can be reached or not.
+        machine.lost("gone", now: at(1), random: 0)
+        #expect(machine.publish(ByteBuffer(string: "3"), to: "c", now: at(1)) == .dropped)
+    }
+
+    @Test func orDroppedWhenThatFails() throws {
+        var machine = try machine()
+        machine.start(now: at(0))
+        #expect(machine.publish(ByteBuffer(string: "1"), to: "c", now: at(0)) == .kept)
+        #expect(machine.publishReliably(.publish(ByteBuffer(string: "2"), to: "c"), now: at(0)) == .kept)
+        machine.lost("refused", now: at(0), random: 0)
+        #expect(machine.droppedPublications == 1)
+        machine.tick(now: at(10), random: 0)
+        machine.connected(now: at(10))
+        machine.hears(.map([]), at(10))
+        #expect(machine.said() == "HELLO 3 SETNAME duplex|PUBLISH c 2")
+    }
+
+    /// Publications of both kinds, requests, flushes, answers, losses and new connections in any order: a flush ends when all that came before it has, what
+    /// is reliable is sent once and in order, and nothing ends without being answered or counted.
+    @Test func flushesEndWithAllThatCameBefore() throws {
+        for round in 0..<200 {
+            let seed = UInt64.random(in: 0 ... .max)
+            var random = SeededGenerator(seed: seed)
+            let size = RedisCommand.publish(ByteBuffer(string: "10"), to: "c").size
+            let keeps = round % 2 == 0
+            var machine = try machine { if keeps { $0.whileUnreachable = .keep(maxBytes: 3 * size) } }
+            machine.start(now: at(0))
+            var run = FlushRun()
+            for _ in 0..<60 { run.step(&machine, &random, at(0)) }
+            while machine.state != .ready { run.connect(&machine, at(0)) }
+            run.nextFlush += 1
+            run.flushes[run.nextFlush] = run.reliable.count
+            machine.flush(run.nextFlush)
+            run.takeAll(&machine)
+            while !run.wire.isEmpty { run.answer(&machine, at(0)) }
+            #expect(run.problems == [], "seed \(seed)")
+            #expect(run.flushes.isEmpty, "seed \(seed)")
+            #expect(machine.outstanding == 0, "seed \(seed)")
+            #expect(run.published == run.acknowledged + machine.droppedPublications, "seed \(seed)")
+            #expect(run.reliable == run.reliablySent, "seed \(seed)")
+            #expect(machine.endedReliableBytes == run.reliableBytes, "seed \(seed)")
+        }
+    }
+
     // MARK: Subscriptions
 
     @Test(arguments: [2, 3]) func subscribes(version: Int) throws {
@@ -367,5 +427,96 @@ extension RedisMachine {
         var commands: [String] = []
         while case .array(let values)? = try? parser.next() { commands.append(values.compactMap(\.text).joined(separator: " ")) }
         return commands.joined(separator: "|")
+    }
+}
+
+/// One run of a machine with a Redis that answers in order, and what has become of what was said.
+private struct FlushRun {
+    /// What Redis has got on this connection and not answered.
+    var wire: [String] = []
+    var published = 0
+    var acknowledged = 0
+    /// The reliable ones, in order, and those of them that were sent.
+    var reliable: [String] = []
+    var reliablySent: [String] = []
+    var reliableBytes = 0
+    /// The reliable ones that have ended.
+    var ended: Set<String> = []
+    /// The flushes that wait, and how many reliable publications came before each.
+    var flushes: [Int: Int] = [:]
+    var nextFlush = 0
+    var problems: [String] = []
+
+    mutating func step(_ machine: inout RedisMachine, _ random: inout SeededGenerator, _ now: NIODeadline) {
+        switch Int.random(in: 0..<10, using: &random) {
+        case 0, 1:
+            published += 1
+            _ = machine.publish(ByteBuffer(string: "\(published)"), to: "plain", now: now)
+        case 2, 3:
+            published += 1
+            let command = RedisCommand.publish(ByteBuffer(string: "\(published)"), to: "reliable")
+            reliable.append("\(published)")
+            reliableBytes += command.size
+            _ = machine.publishReliably(command, now: now)
+        case 4: machine.request(published, RedisCommand("GET", "x"), now: now)
+        case 5:
+            nextFlush += 1
+            flushes[nextFlush] = reliable.count
+            machine.flush(nextFlush)
+        case 6:
+            if machine.state == .ready || machine.state == .greeting || machine.state == .connecting {
+                takeAll(&machine)
+                for command in wire { end(command) }
+                wire = []
+                machine.lost("gone", now: now, random: 0)
+            }
+        case 7: connect(&machine, now)
+        default: answer(&machine, now)
+        }
+        takeAll(&machine)
+    }
+
+    /// The next step to a connection.
+    mutating func connect(_ machine: inout RedisMachine, _ now: NIODeadline) {
+        switch machine.state {
+        case .waiting(let until): machine.tick(now: until, random: 0)
+        case .connecting: machine.connected(now: now)
+        case .greeting:
+            _ = machine.takeOutput()
+            machine.received(.map([]), now: now, random: 0)
+        case .idle, .ready, .closed: break
+        }
+        takeAll(&machine)
+    }
+
+    mutating func answer(_ machine: inout RedisMachine, _ now: NIODeadline) {
+        guard machine.state == .ready, !wire.isEmpty else { return }
+        let command = wire.removeFirst()
+        end(command)
+        if command.hasPrefix("PUBLISH") { acknowledged += 1 }
+        machine.received(.integer(1), now: now, random: 0)
+        takeAll(&machine)
+    }
+
+    private mutating func end(_ command: String) {
+        if command.hasPrefix("PUBLISH reliable "), let number = command.split(separator: " ").last { ended.insert(String(number)) }
+    }
+
+    mutating func takeAll(_ machine: inout RedisMachine) {
+        if machine.state == .ready {
+            for command in machine.said().split(separator: "|") where !command.isEmpty && !command.hasPrefix("HELLO") {
+                wire.append(String(command))
+                if command.hasPrefix("PUBLISH reliable "), let number = command.split(separator: " ").last {
+                    reliablySent.append(String(number))
+                }
+            }
+        }
+        for case .flushed(let id) in machine.takeActions() {
+            guard let before = flushes.removeValue(forKey: id) else {
+                problems.append("flush \(id) ended twice")
+                continue
+            }
+            if !reliable.prefix(before).allSatisfy(ended.contains) { problems.append("flush \(id) ended too early") }
+        }
     }
 }

@@ -74,6 +74,8 @@ final class ScriptedCommands: RedisCommandLink {
     }
 
     func publish(_ payload: ByteBuffer, to channel: String) {}
+    func onFlush(_ body: @escaping @Sendable (Duration) async -> Void) {}
+    func publishReliably(_ payload: ByteBuffer, to channel: String) { publish(payload, to: channel) }
     func publish(_ payload: ByteBuffer, toShard channel: String) {}
     func publish(_ payload: ByteBuffer, to channel: String, heard: @escaping @Sendable (Int?) -> Void) {}
     func subscribe(_ receiver: any RedisReceiver, to target: RedisTarget) {}

@@ -50,6 +50,7 @@ final class ScriptedRedis: RedisLink {
         state.withLockedValue { $0.said.append(Said(channel: channel, bytes: payload, heard: nil)) }
     }
 
+    func publishReliably(_ payload: ByteBuffer, to channel: String) { publish(payload, to: channel) }
     func publish(_ payload: ByteBuffer, toShard channel: String) { publish(payload, to: channel) }
 
     func publish(_ payload: ByteBuffer, to channel: String, heard: @escaping @Sendable (Int?) -> Void) {
