@@ -1,0 +1,1 @@
+../WebSocketsTests/LineCutter.swift
