@@ -33,6 +33,9 @@ public struct EngineIOClientConfiguration: Sendable {
     public var proxy: Proxy?
     /// How long it may take until the session is open, all tries together: 20 s.
     public var timeout: Duration
+    /// The number of redirects of a session's first request that are followed in a row: 5; 0 follows none. The rules are the WebSocket
+    /// client's: never from TLS to plaintext, and no credentials to another origin. The session stays where they lead.
+    public var maxRedirects: Int
     /// How long the change to WebSocket may take: 10 s; then the session stays on long-polling.
     public var upgradeTimeout: Duration
     /// How long a close waits until what was sent before has left: 5 s.
@@ -62,7 +65,8 @@ public struct EngineIOClientConfiguration: Sendable {
         path: String = "/socket.io/", transports: [EngineIOTransport] = [.polling, .webSocket], allowsUpgrade: Bool = true,
         triesAllTransports: Bool = false, remembersUpgrade: Bool = false, query: [String: String] = [:], headers: HTTPFields = [:],
         keepsCookies: Bool = true, tls: ClientTLS = ClientTLS(), proxy: Proxy? = nil, timeout: Duration = .seconds(20),
-        upgradeTimeout: Duration = .seconds(10), closeTimeout: Duration = .seconds(5), maxMessageSize: Int = 16_777_216,
+        maxRedirects: Int = 5, upgradeTimeout: Duration = .seconds(10),
+        closeTimeout: Duration = .seconds(5), maxMessageSize: Int = 16_777_216,
         maxPacketsPerPost: Int = 16, maxPacketsPerPoll: Int = 100_000, maxBufferedBytes: Int = 16_777_216, compression: Compression = .off,
         logger: Logger = Logger(label: "duplex.engine-io-client"),
         eventLoopGroup: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton
@@ -78,6 +82,7 @@ public struct EngineIOClientConfiguration: Sendable {
         self.tls = tls
         self.proxy = proxy
         self.timeout = timeout
+        self.maxRedirects = maxRedirects
         self.upgradeTimeout = upgradeTimeout
         self.closeTimeout = closeTimeout
         self.maxMessageSize = maxMessageSize

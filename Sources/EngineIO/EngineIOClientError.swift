@@ -1,5 +1,7 @@
 // Why a client has no session, or has lost it.
 
+package import HTTPTypes
+
 /// A session could not be opened, or has failed: the network's fault, or the server's.
 public struct EngineIOClientError: Error, Sendable, CustomStringConvertible {
     /// What failed; more may be added.
@@ -37,12 +39,15 @@ public struct EngineIOClientError: Error, Sendable, CustomStringConvertible {
     public let status: Int?
     /// The error beneath it, if there was one.
     public let underlying: (any Error)?
+    /// What the server answered, but for the body; nil where it did not.
+    package let response: HTTPResponse?
     private let detail: String
 
-    init(_ kind: Kind, _ detail: String = "", status: Int? = nil, underlying: (any Error)? = nil) {
+    init(_ kind: Kind, _ detail: String = "", response: HTTPResponse? = nil, underlying: (any Error)? = nil) {
         self.kind = kind
         self.detail = detail
-        self.status = status
+        self.response = response
+        status = response.map { Int($0.status.code) }
         self.underlying = underlying
     }
 

@@ -45,7 +45,7 @@ extension EngineIOClientSession {
         case .upgraded: handler?.upgraded(self)
         case .upgradeFailed(let error):
             configuration.logger.debug("the change to WebSocket failed, long-polling goes on", metadata: ["error": "\(error)"])
-        case .remember(let hasWorked): UpgradeMemory.note(address.key, hasWorked)
+        case .remember(let hasWorked): UpgradeMemory.note(key, hasWorked)
         case .closed(let closure, let error): ended(closure, error)
         }
     }
@@ -79,7 +79,9 @@ extension EngineIOClientSession {
     private func poll(_ link: Link) {
         spawn(link) {
             do throws(EngineIOClientError) {
-                let packets = try await self.preparedPoller().poll(sid: self.id)
+                let packets = try await self.followingRedirects { () async throws(EngineIOClientError) in
+                    try await self.preparedPoller().poll(sid: self.id)
+                }
                 self.run { $0.polled(link, packets, at: $1) }
             } catch {
                 self.run { machine, _ in machine.failed(link, error) }
@@ -100,7 +102,8 @@ extension EngineIOClientSession {
 
     /// What makes the requests; the first poll makes it, and nothing else is asked for meanwhile.
     private func preparedPoller() async throws(EngineIOClientError) -> LongPoller {
-        if let poller = lock.withLock({ poller }) { return poller }
+        let (known, address) = lock.withLock { (poller, currentAddress) }
+        if let known { return known }
         do {
             let poller = try LongPoller(address, configuration)
             lock.withLock { self.poller = poller }
@@ -110,24 +113,71 @@ extension EngineIOClientSession {
         }
     }
 
-    // MARK: WebSocket
+    // MARK: Redirects
 
-    private func openSocket(_ link: Link) {
-        spawn(link) {
-            let (sid, cookies) = self.lock.withLock { (self.machine.opening?.sid, self.poller?.cookies) }
-            do {
-                _ = try await WebSocketClient.connect(
-                    self.address.webSocket(sid: sid), configuration: self.socketConfiguration(cookies)
-                ) { _ in ClientSocketHandler(session: self, link: link) }
+    /// Makes a request, and again elsewhere if it is the session's first and redirects answer it.
+    private func followingRedirects<Answer>(
+        _ request: () async throws(EngineIOClientError) -> Answer
+    ) async throws(EngineIOClientError) -> Answer {
+        var redirectsLeft = configuration.maxRedirects
+        while true {
+            do throws(EngineIOClientError) {
+                return try await request()
             } catch {
-                let failure = EngineIOClientError(
-                    .webSocket, "\(error)", status: (error as? HandshakeRefused).map { Int($0.response.status.code) }, underlying: error)
-                self.run { machine, _ in machine.failed(link, failure) }
+                guard configuration.maxRedirects > 0, id == nil, let response = error.response, Redirect.isRedirect(response.status) else {
+                    throw error
+                }
+                try await follow(response, error.kind, redirectsLeft)
+                redirectsLeft -= 1
             }
         }
     }
 
-    private func socketConfiguration(_ cookies: String?) -> WebSocketClient.Configuration {
+    private func follow(
+        _ response: HTTPResponse, _ kind: EngineIOClientError.Kind, _ redirectsLeft: Int
+    ) async throws(EngineIOClientError) {
+        let (old, poller) = lock.withLock { (currentAddress, self.poller) }
+        do {
+            let new = try old.redirected(by: response)
+            guard redirectsLeft > 0 else { throw Redirect.tooMany(configuration.maxRedirects, from: old.server, to: new.server) }
+            // What is made of an address, TLS and names, is made anew; cookies are for the server that has set them.
+            let cookies = new.server.isSameOrigin(as: old.server) ? poller?.cookieJar : nil
+            let next = try poller.map { _ in try LongPoller(new, configuration, cookies ?? CookieJar()) }
+            lock.withLock {
+                currentAddress = new
+                self.poller = next
+            }
+            configuration.logger.debug("following a redirect", metadata: ["to": "\(new.server.authority)"])
+        } catch {
+            throw EngineIOClientError(kind, "\(error)", response: response, underlying: error)
+        }
+        await poller?.shutDown()
+    }
+
+    // MARK: WebSocket
+
+    private func openSocket(_ link: Link) {
+        spawn(link) {
+            do throws(EngineIOClientError) {
+                try await self.followingRedirects { () async throws(EngineIOClientError) in try await self.connectSocket(link) }
+            } catch {
+                self.run { machine, _ in machine.failed(link, error) }
+            }
+        }
+    }
+
+    private func connectSocket(_ link: Link) async throws(EngineIOClientError) {
+        let (sid, cookies, address) = lock.withLock { (machine.opening?.sid, poller?.cookies, currentAddress) }
+        do {
+            _ = try await WebSocketClient.connect(
+                address.webSocket(sid: sid), configuration: socketConfiguration(address, cookies)
+            ) { _ in ClientSocketHandler(session: self, link: link) }
+        } catch {
+            throw EngineIOClientError(.webSocket, "\(error)", response: (error as? HandshakeRefused)?.response, underlying: error)
+        }
+    }
+
+    private func socketConfiguration(_ address: EngineIOClientAddress, _ cookies: String?) -> WebSocketClient.Configuration {
         var connection = ConnectionConfiguration(limits: Limits(maxMessageSize: configuration.maxMessageSize))
         connection.compression = configuration.compression
         // Engine.IO has its own heartbeat.
@@ -135,7 +185,7 @@ extension EngineIOClientSession {
         connection.closeTimeout = configuration.closeTimeout
         connection.maxSendBuffer = configuration.maxBufferedBytes
         return WebSocketClient.Configuration(
-            headers: configuration.fields(address, cookies: cookies), tls: configuration.tls, proxy: configuration.proxy,
+            headers: address.fields(cookies: cookies), tls: configuration.tls, proxy: configuration.proxy,
             timeout: configuration.timeout, maxRedirects: 0,
             connection: connection, logger: configuration.logger, eventLoopGroup: configuration.eventLoopGroup)
     }

@@ -28,7 +28,9 @@ public final class EngineIOClientSession: TimerWheelElement, @unchecked Sendable
 
     /// The settings.
     public let configuration: EngineIOClientConfiguration
-    let address: EngineIOClientAddress
+    /// What WebSocket's success is remembered under: the address that was asked for.
+    let key: String
+    private let origin: WebSocketURL
     var handler: (any EngineIOClientHandler)?
     static let timers = WheelTimers<EngineIOClientSession>()
     package var timer = TimerWheelPlace.none
@@ -45,6 +47,8 @@ public final class EngineIOClientSession: TimerWheelElement, @unchecked Sendable
     var jobs: [Int: Job] = [:]
     private var lastJob = 0
     var poller: LongPoller?
+    /// Where the requests go: elsewhere than was asked for if the first one was redirected.
+    var currentAddress: EngineIOClientAddress
     private var hasEnded = false
     private var waiters: [CheckedContinuation<Void, Never>] = []
 
@@ -60,7 +64,9 @@ public final class EngineIOClientSession: TimerWheelElement, @unchecked Sendable
     ) throws(EngineIOClientError) {
         self.configuration = configuration
         self.handler = handler
-        address = try EngineIOClientAddress(url, configuration)
+        currentAddress = try EngineIOClientAddress(url, configuration)
+        key = currentAddress.key
+        origin = currentAddress.server
         machine = EngineIOClientMachine(configuration)
     }
 
@@ -74,7 +80,7 @@ public final class EngineIOClientSession: TimerWheelElement, @unchecked Sendable
 
     /// Opens the session.
     public func start() {
-        let prefers = configuration.remembersUpgrade && UpgradeMemory.contains(address.key)
+        let prefers = configuration.remembersUpgrade && UpgradeMemory.contains(key)
         run { $0.start(at: $1, prefersWebSocket: prefers) }
     }
 
@@ -88,6 +94,14 @@ public final class EngineIOClientSession: TimerWheelElement, @unchecked Sendable
 
     /// What carries the packets now, or is tried.
     public var transport: EngineIOTransport { lock.withLock { machine.transport } }
+
+    var address: EngineIOClientAddress { lock.withLock { currentAddress } }
+
+    /// The server to which a redirect has led, if it is of another origin than the one that was asked for: credentials are not for it.
+    package var otherOrigin: String? {
+        let server = address.server
+        return server.isSameOrigin(as: origin) ? nil : "\(server.isSecure ? "https" : "http")://\(server.authority)"
+    }
 
     /// Whether what is sent now leaves soon. For what is not worth sending late (`volatile` in Socket.IO).
     public var isWritable: Bool {

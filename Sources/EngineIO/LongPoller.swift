@@ -17,11 +17,20 @@ final class LongPoller: Sendable {
     private let http: HTTPClient
     /// What stands in the place of the host: the name that the certificate must bear; nil where that is the host itself.
     private let checkedName: String?
-    private let jar = NIOLockedValueBox(CookieJar())
+    private let jar: NIOLockedValueBox<CookieJar>
+    /// Whether a plaintext request was answered with TLS.
+    private let hasSeenTLS: NIOLockedValueBox<Bool>
     private let number = NIOLockedValueBox(Int.random(in: 0..<(1 << 40)))
 
     /// Prepares; blocks on the files of certificates, if there are any.
-    init(_ address: EngineIOClientAddress, _ configuration: EngineIOClientConfiguration) throws(ConnectError) {
+    ///
+    /// - Parameter jar: the cookies that the session has already.
+    init(
+        _ address: EngineIOClientAddress, _ configuration: EngineIOClientConfiguration, _ jar: CookieJar = CookieJar()
+    ) throws(ConnectError) {
+        self.jar = NIOLockedValueBox(jar)
+        let hasSeenTLS = NIOLockedValueBox(false)
+        self.hasSeenTLS = hasSeenTLS
         self.address = address
         self.configuration = configuration
         var settings = HTTPClient.Configuration()
@@ -34,11 +43,18 @@ final class LongPoller: Sendable {
                 settings.dnsOverride = [name: address.server.host]
                 other = name
             }
+        } else {
+            settings.http1_1ConnectionDebugInitializer = { channel in
+                channel.eventLoop.submit {
+                    let detector = TLSDetector { hasSeenTLS.withLockedValue { $0 = true } }
+                    try channel.pipeline.syncOperations.addHandler(detector, position: .first)
+                }
+            }
         }
         checkedName = other
         settings.httpVersion = .http1Only
         settings.timeout = .init(connect: TimeAmount(configuration.timeout))
-        // A session's requests carry its id: they go nowhere else.
+        // A session's requests carry its id: they go nowhere else. The first one's redirects are followed by the session.
         settings.redirectConfiguration = .disallow
         // When to try again is for who reconnects to say.
         settings.connectionPool.retryConnectionEstablishment = false
@@ -66,6 +82,9 @@ final class LongPoller: Sendable {
 
     /// What the WebSocket has to carry to be known as the same client's.
     var cookies: String? { jar.withLockedValue { $0.field } }
+
+    /// The cookies, for a session that goes on at another address of the same origin.
+    var cookieJar: CookieJar { jar.withLockedValue { $0 } }
 
     // MARK: Requests
 
@@ -96,12 +115,13 @@ final class LongPoller: Sendable {
             for cookie in response.headers["set-cookie"] where configuration.keepsCookies { jar.withLockedValue { $0.take(cookie) } }
             answer = try await response.body.collect(upTo: configuration.maxMessageSize)
         } catch {
-            let underlying = explain(error)
+            let underlying = explain(error, isFirst: sid == nil)
             throw EngineIOClientError(kind, "\(underlying)", underlying: underlying)
         }
         guard response.status == .ok else {
-            let status = Int(response.status.code)
-            throw EngineIOClientError(kind, "the server answered \(status): \(Self.excerpt(answer))", status: status)
+            let head = Self.head(response)
+            let place = head.status.kind == .redirection ? Redirect.shown(head) : ""
+            throw EngineIOClientError(kind, "the server answered \(head.status.code)\(place): \(Self.excerpt(answer))", response: head)
         }
         return answer
     }
@@ -119,16 +139,18 @@ final class LongPoller: Sendable {
             request.headers.add(name: "content-type", value: "text/plain;charset=UTF-8")
             request.body = .bytes(body)
         }
-        let fields = configuration.fields(address, cookies: cookies)
+        let fields = address.fields(cookies: cookies)
         for field in fields { request.headers.remove(name: field.name.canonicalName) }
         for field in fields { request.headers.add(name: field.name.canonicalName, value: field.value) }
         return request
     }
 
     /// Puts into words what the network, TLS or a proxy did, as a WebSocket's error does.
-    private func explain(_ error: any Error) -> any Error {
+    private func explain(_ error: any Error, isFirst: Bool) -> any Error {
+        if hasSeenTLS.withLockedValue({ $0 }) { return ConnectError.answeredWithTLS(address.server, underlying: error) }
         if let failure = ConnectError(explaining: error, address.server, proxy: configuration.proxy) { return failure }
         switch error as? HTTPClientError {
+        case .remoteConnectionClosed: return ConnectError.closedWithoutAnswer(address.server, isFirst: isFirst, underlying: error)
         case .proxyAuthenticationRequired: return proxyError("wants a user name and password, or others than it got", error)
         case .invalidProxyResponse: return proxyError("refused, or does not speak HTTP", error)
         case .httpProxyHandshakeTimeout, .socksHandshakeTimeout: return proxyError("did not answer in time", error)
@@ -141,29 +163,15 @@ final class LongPoller: Sendable {
         return ConnectError(proxy: proxy, address.server, text, underlying: error)
     }
 
+    /// The head in terms of swift-http-types.
+    private static func head(_ response: HTTPClientResponse) -> HTTPResponse {
+        HTTPResponse(HTTPResponseHead(version: response.version, status: response.status, headers: response.headers))
+    }
+
     /// A line of what a stranger wrote, fit for a log.
     private static func excerpt(_ body: ByteBuffer) -> String {
         String(buffer: body).prefix(200).unicodeScalars
             .map { $0.value < 0x20 || (0x7F...0x9F).contains($0.value) ? "?" : String($0) }
             .joined()
-    }
-}
-
-extension EngineIOClientConfiguration {
-    /// The header fields of every request.
-    ///
-    /// - Parameter cookies: what the server has set in this session.
-    func fields(_ address: EngineIOClientAddress, cookies: String?) -> HTTPFields {
-        var fields = headers
-        if let credentials = address.server.credentials, fields[.authorization] == nil {
-            fields[.authorization] = BasicCredentials.field(credentials)
-        }
-        if fields[.userAgent] == nil { fields[.userAgent] = "duplex" }
-        // > RFC 6265 §5.4: the user agent MUST NOT attach more than one Cookie header field.
-        // The subscript would make one field of each cookie, as HTTP/2 may have it.
-        let all = [fields[.cookie], cookies].compactMap(\.self).joined(separator: "; ")
-        fields[.cookie] = nil
-        if !all.isEmpty { fields.append(HTTPField(name: .cookie, value: all)) }
-        return fields
     }
 }

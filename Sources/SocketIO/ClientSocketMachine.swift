@@ -91,6 +91,9 @@ struct ClientSocketMachine: ~Copyable {
     private var attempt = 0
     private var isJoining = false
     private var answer = Answer.none
+    /// Whether this end has left the namespace on this connection, so that a DISCONNECT which comes before the answer to a CONNECT may be the
+    /// server's to the socket that was here before: the two have crossed.
+    private var mayHaveCrossed = false
     private var authBackoff: ReconnectionBackoff
     private var received: [(values: [SocketIOValue], id: Int?, size: Int)] = []
     private var receivedBytes = 0
@@ -166,6 +169,14 @@ struct ClientSocketMachine: ~Copyable {
         change(.disconnected(nil))
     }
 
+    /// What the server is told is not for the server that is there: this program has to say so first.
+    mutating func withheld(_ number: Int, _ error: SocketIOConnectError) {
+        guard number == attempt, isActive, isJoining else { return }
+        actions.append(.connectError(error))
+        deactivate()
+        change(.disconnected(nil))
+    }
+
     mutating func authenticateAgain(_ number: Int) {
         guard number == attempt, isActive, isJoining else { return }
         actions.append(.authenticate(number))
@@ -200,12 +211,16 @@ struct ClientSocketMachine: ~Copyable {
         switch content {
         case .connect(let payload):
             answer = .none
+            mayHaveCrossed = false
             joined(payload)
         case .event(let values, let id): event(values, id: id, size: size)
         case .ack(let values, let id): answered(id, .success(values))
         case .disconnect:
-            // Before it has joined, that is about the socket that was here before.
-            guard isConnected else { return }
+            guard isConnected || !mayHaveCrossed else {
+                mayHaveCrossed = false
+                return
+            }
+            answer = .none
             leave(.ioServerDisconnect)
             deactivate()
             change(.disconnected(.ioServerDisconnect))
@@ -254,6 +269,7 @@ struct ClientSocketMachine: ~Copyable {
     /// The connection has ended.
     mutating func closed(_ reason: SocketIODisconnectReason, willReconnect: Bool) {
         answer = .none
+        mayHaveCrossed = false
         guard isActive else { return }
         leave(reason)
         change(willReconnect ? .connecting : .disconnected(reason))
@@ -269,7 +285,10 @@ struct ClientSocketMachine: ~Copyable {
     /// This program disconnects.
     mutating func disconnect() {
         guard isActive else { return }
-        if isConnected { actions.append(.send(packet(.disconnect), .automatic)) }
+        if isConnected {
+            mayHaveCrossed = true
+            actions.append(.send(packet(.disconnect), .automatic))
+        }
         if answer == .due { answer = .stale }
         leave(.ioClientDisconnect)
         deactivate()

@@ -56,6 +56,8 @@ public struct SocketIOClientConfiguration: Sendable {
 }
 
 /// What the server is told when a socket connects: its `handshake.auth`.
+///
+/// A server of another origin, to which a redirect has led, is not told: the socket ends with `SocketIOConnectError.Reason.auth`.
 public enum SocketIOAuth: Sendable {
     /// Nothing.
     case none
@@ -64,6 +66,8 @@ public enum SocketIOAuth: Sendable {
     /// An object that is asked for at each connect and reconnect, for credentials that expire. If the closure throws, `onConnectError` is
     /// told, and it is asked again after a while, as for a reconnect.
     case closure(@Sendable () async throws -> SocketIOObject)
+
+    var isNone: Bool { if case .none = self { true } else { false } }
 
     /// Something that encodes as an object.
     ///

@@ -3,6 +3,7 @@
 // Everything is handled in a task that takes one thing after the other and ends with the last of them. So no call of the program's runs a
 // handler in its middle, and an idle socket has no task.
 
+import EngineIO
 import Logging
 import NIOConcurrencyHelpers
 
@@ -97,7 +98,9 @@ extension SocketIOClientSocket {
     }
 
     private func authenticate(_ number: Int) {
-        switch state.withLockedValue({ $0.auth }) ?? client.configuration.auth {
+        let auth = state.withLockedValue { $0.auth } ?? client.configuration.auth
+        if let other = client.connection?.otherOrigin, !auth.isNone { return withhold(number, other) }
+        switch auth {
         case .none: authenticated(number, nil)
         case .value(let object): authenticated(number, object)
         case .closure(let body):
@@ -105,6 +108,14 @@ extension SocketIOClientSocket {
                 do { authenticated(number, try await body()) } catch { notAuthenticated(number, error) }
             }
             endAuthentication(task)
+        }
+    }
+
+    private func withhold(_ number: Int, _ other: String) {
+        let text = "the server redirected to \(other), another origin, which does not get the auth for this one: connect there directly"
+        client.run { client in
+            machine.withheld(number, SocketIOConnectError(.auth, text))
+            client.take(from: self)
         }
     }
 

@@ -58,6 +58,8 @@ final class ClientAttempt: @unchecked Sendable {
     private var timer: Scheduled<Void>?
     private let outcome: EventLoopPromise<Outcome>
     private var isSettled = false
+    /// Whether a plaintext request was answered with TLS.
+    private var hasSeenTLS = false
 
     init(_ plan: Plan, _ configuration: WebSocketClient.Configuration, makeHandler: MakeHandler?) {
         self.plan = plan
@@ -148,6 +150,8 @@ final class ClientAttempt: @unchecked Sendable {
         stage = plan.tls == nil ? .handshake : .tls
         if let tls = plan.tls {
             try pipeline.addHandler(NIOSSLClientHandler(context: tls.context, serverHostname: tls.name))
+        } else {
+            try pipeline.addHandler(TLSDetector { self.hasSeenTLS = true })
         }
         let upgrade = ClientUpgradeHandler(
             plan.handshake, compression: configuration.connection.compression,
@@ -191,6 +195,7 @@ final class ClientAttempt: @unchecked Sendable {
 
     /// Puts into words what came up the pipeline.
     private func explain(_ error: any Error, _ channel: any Channel) -> any Error {
+        if hasSeenTLS { return ConnectError.answeredWithTLS(plan.url, underlying: error) }
         let certificate = try? channel.pipeline.syncOperations.handler(type: NIOSSLClientHandler.self).peerCertificate
         if let failure = TLSFailure.connectError(error, plan.url, certificate: certificate) { return failure }
         switch error {
@@ -200,7 +205,9 @@ final class ClientAttempt: @unchecked Sendable {
             return ConnectError(.invalidResponse, plan.url, text, underlying: error)
         default:
             let reason = (error as? ChannelError) == .eof ? "the server closed it" : ConnectError.reason(error)
-            return ConnectError(.connectionLost, plan.url, "the connection ended \(stage.rawValue): \(reason)", underlying: error)
+            // A server of TLS answers a plaintext request with an alert, as OpenSSL's do, or with nothing, as NIO's do.
+            let hint = stage == .tls || plan.tls == nil && stage == .handshake ? "; \(ConnectError.tlsHint(plan.url))" : ""
+            return ConnectError(.connectionLost, plan.url, "the connection ended \(stage.rawValue): \(reason)\(hint)", underlying: error)
         }
     }
 }

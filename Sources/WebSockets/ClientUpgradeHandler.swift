@@ -8,9 +8,9 @@
 // when it is removed, unless it has seen the end of the connection; so any end is held back (`EndGate`) until the WebSocket is in place, which
 // cannot be before the decoder is out of the way of what the WebSocket sends.
 
-import HTTPTypes
+package import HTTPTypes
 import NIOCore
-import NIOHTTP1
+package import NIOHTTP1
 import NIOTLS
 import WebSocketCore
 import WebSocketDeflate
@@ -209,7 +209,7 @@ extension HTTPResponseDecoder {
 
 extension HTTPResponse {
     /// The head in terms of swift-http-types; fields whose names are no tokens are left out.
-    init(_ head: HTTPResponseHead) {
+    package init(_ head: HTTPResponseHead) {
         var fields = HTTPFields()
         for (name, value) in head.headers {
             if let name = HTTPField.Name(name) { fields.append(HTTPField(name: name, value: value)) }

@@ -86,9 +86,17 @@ public struct HandshakeRefused: Error, Sendable, CustomStringConvertible {
     private var hint: String {
         switch response.status.code {
         case 200: ", as to an ordinary request; is the path right?"
+        case 300..<400: Redirect.shown(response)
+        case 400 where saysTLS: ", and says that it speaks TLS on this port; try wss://"
         case 426: response.headerFields[.secWebSocketVersion].map { ", and speaks WebSocket version \(Self.printable($0))" } ?? ""
         default: ""
         }
+    }
+
+    /// Whether the answer is what nginx, Apache or Go say to a plaintext request on a port with TLS.
+    private var saysTLS: Bool {
+        let text = String(buffer: body)
+        return ["HTTPS port", "HTTPS server", "SSL-enabled server"].contains { text.contains($0) }
     }
 
     private var excerpt: String {

@@ -1,41 +1,59 @@
 // Redirects of the opening handshake: RFC 6455 §4.1 lets a client follow them, RFC 9110 §15.4 says which they are, RFC 3986 §5.2 where
 // a relative one leads.
 
-import HTTPTypes
+package import HTTPTypes
 import WebSocketCore
 
 /// Where an answer sends the client, and what it may take along.
-struct Redirect {
+package struct Redirect {
     /// Where it leads.
-    let url: WebSocketURL
+    package let url: WebSocketURL
 
     /// Whether a status asks to try elsewhere. 300 and 304 do not, and 305 and 306 are dead.
-    static func isRedirect(_ status: HTTPResponse.Status) -> Bool { [301, 302, 303, 307, 308].contains(status.code) }
+    package static func isRedirect(_ status: HTTPResponse.Status) -> Bool { [301, 302, 303, 307, 308].contains(status.code) }
 
     /// Reads the `Location` of an answer.
-    init(from base: WebSocketURL, _ response: HTTPResponse) throws(ConnectError) {
+    package init(from base: WebSocketURL, _ response: HTTPResponse) throws(ConnectError) {
         let values = response.headerFields[values: .location]
         guard values.count == 1, let location = values.first else {
             throw ConnectError(
-                .redirect, base, "the server answered \(response.status.code) with \(values.count) Location fields, instead of one")
+                .redirect, base,
+                "the server answered \(response.status.code) with \(values.count) Location fields, instead of one\(Self.shown(response))")
         }
         let target: WebSocketURL
         do throws(InvalidURL) {
             target = try WebSocketURL(Self.resolve(location, base))
         } catch {
-            throw ConnectError(.redirect, base, "the server redirects to an address that is none: \(error)", underlying: error)
+            throw ConnectError(
+                .redirect, base, "the server redirects to an address that is none\(Self.shown(response)): \(error.reason)",
+                underlying: error)
         }
         // Whoever sits on the network could read and write everything from here on, which the user has ruled out with `wss`.
         guard target.isSecure || !base.isSecure else {
             throw ConnectError(
-                .redirect, base, "the server redirects from wss to \(target), which is not encrypted: connect there yourself if you want to"
-            )
+                .redirect, base,
+                "the server redirects from wss to \(target.withoutQuery), which is not encrypted: connect there yourself if you want to")
         }
         url = target
     }
 
+    /// The `Location` fields of an answer, for an error's text; empty if there are none. Their queries may hold secrets and are left out.
+    package static func shown(_ response: HTTPResponse) -> String {
+        let places = response.headerFields[values: .location].map { value in
+            let place = HandshakeRefused.printable(WebSocketURL.withoutPassword(value))
+            let path = place.prefix { $0 != "?" }
+            return path.endIndex == place.endIndex ? place : path + "?…"
+        }
+        return places.isEmpty ? "" : " (Location: \(places.joined(separator: ", ")))"
+    }
+
+    /// The error for one redirect more than are followed.
+    package static func tooMany(_ limit: Int, from base: WebSocketURL, to url: WebSocketURL) -> ConnectError {
+        ConnectError(.redirect, base, "over \(limit) redirects (maxRedirects), the last one to \(url.withoutQuery)")
+    }
+
     /// The header fields for the next request: credentials go only where they were meant to go.
-    func fields(from base: WebSocketURL, _ fields: HTTPFields) -> HTTPFields {
+    package func fields(from base: WebSocketURL, _ fields: HTTPFields) -> HTTPFields {
         var fields = fields
         if !url.isSameOrigin(as: base) {
             for name in Self.credentialNames { fields[name] = nil }

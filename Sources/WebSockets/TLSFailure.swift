@@ -25,7 +25,9 @@ enum TLSFailure {
         case NIOSSLError.handshakeFailed(let failure): handshakeFailed(failure, url, certificate, error)
         // Raised for an address that is not in the certificate.
         case NIOSSLError.unableToValidateCertificate, NIOSSLError.noCertificateToValidate, NIOSSLError.cannotFindPeerIP:
-            ConnectError(.tls, url, "the server's certificate is not for \(url.host)", underlying: error)
+            ConnectError(
+                .tls, url, "the server's certificate is not for \(url.host); if another name is meant, set tls.serverName",
+                underlying: error)
         case NIOSSLError.uncleanShutdown, NIOSSLError.readInInvalidTLSState:
             ConnectError(.connectionLost, url, "the server closed the connection without an answer", underlying: error)
         // Raised once TLS is set up, as a server of TLS 1.3 judges the client's certificate only then.
@@ -41,14 +43,18 @@ enum TLSFailure {
             return ConnectError(.tls, url, "the TLS handshake failed: \(failure)", underlying: error)
         }
         if stack.contains(.eofDuringHandshake) {
-            return ConnectError(.connectionLost, url, "the server closed the connection during the TLS handshake", underlying: error)
+            return ConnectError(
+                .connectionLost, url, "the server closed the connection during the TLS handshake; \(ConnectError.tlsHint(url))",
+                underlying: error)
         }
         let codes = stack.map(code)
         if codes.contains("CERTIFICATE_VERIFY_FAILED") {
             return ConnectError(.tls, url, notTrusted(certificate), underlying: error)
         }
         if codes.contains("WRONG_VERSION_NUMBER") || codes.contains("HTTP_REQUEST") {
-            return ConnectError(.tls, url, "the server does not speak TLS on this port; is it a ws:// address?", underlying: error)
+            return ConnectError(
+                .tls, url, "the server answered with bytes that are not TLS: it does not speak TLS on this port; try ws://",
+                underlying: error)
         }
         return ConnectError(.tls, url, alert(codes) ?? "the TLS handshake failed: \(codes.joined(separator: ", "))", underlying: error)
     }
@@ -72,7 +78,7 @@ enum TLSFailure {
         }
         return """
             the server's certificate is not trusted: no root that is trusted here has signed it; if you trust it, name its root in \
-            tls.roots (--ca-certificate)
+            tls.roots
             """
     }
 

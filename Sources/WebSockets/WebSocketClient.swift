@@ -85,10 +85,7 @@ public enum WebSocketClient {
             case .opened(let socket): return socket
             case .redirected(let response):
                 let redirect = try Redirect(from: url, response)
-                guard redirectsLeft > 0 else {
-                    throw ConnectError(
-                        .redirect, url, "over \(configuration.maxRedirects) redirects (maxRedirects), the last one to \(redirect.url)")
-                }
+                guard redirectsLeft > 0 else { throw Redirect.tooMany(configuration.maxRedirects, from: url, to: redirect.url) }
                 redirectsLeft -= 1
                 fields = redirect.fields(from: url, fields)
                 url = redirect.url

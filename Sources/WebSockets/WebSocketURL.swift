@@ -57,6 +57,11 @@ package struct WebSocketURL: Hashable, Sendable {
         self.credentials = authority.credentials
     }
 
+    /// Another path, and query, of the same server; without the credentials.
+    package init(_ server: WebSocketURL, path: String) {
+        (isSecure, host, port, self.path, credentials) = (server.isSecure, server.host, server.port, path, nil)
+    }
+
     private typealias Bytes = Substring.UTF8View
     private typealias Fault = (String) -> InvalidURL
 
@@ -159,7 +164,7 @@ package struct WebSocketURL: Hashable, Sendable {
     package var authority: String { port == (isSecure ? 443 : 80) ? bracketedHost : "\(bracketedHost):\(port)" }
 
     /// Whether a credential for one is one for the other, too: scheme, host and port are the same (RFC 6454 §5).
-    func isSameOrigin(as other: WebSocketURL) -> Bool {
+    package func isSameOrigin(as other: WebSocketURL) -> Bool {
         isSecure == other.isSecure && host == other.host && port == other.port
     }
 
@@ -200,4 +205,10 @@ package struct WebSocketURL: Hashable, Sendable {
 extension WebSocketURL: CustomStringConvertible {
     /// The address without credentials.
     package var description: String { "\(isSecure ? "wss" : "ws")://\(authority)\(path)" }
+
+    /// The address without credentials and query, for errors about an address that a server has made up.
+    var withoutQuery: String {
+        let end = path.firstIndex(of: "?")
+        return "\(isSecure ? "wss" : "ws")://\(authority)\(end.map { path[..<$0] + "?…" } ?? path[...])"
+    }
 }

@@ -33,6 +33,7 @@ import WebSockets
         func opened() -> [String] { done { $0.opened() } }
         func authenticated(_ number: Int, _ auth: SocketIOObject? = nil) -> [String] { done { $0.authenticated(number, auth) } }
         func notAuthenticated(_ number: Int) -> [String] { done { $0.notAuthenticated(number, Fault(), random: 0.5) } }
+        func withheld(_ number: Int) -> [String] { done { $0.withheld(number, SocketIOConnectError(.auth, "elsewhere")) } }
         func authenticateAgain(_ number: Int) -> [String] { done { $0.authenticateAgain(number) } }
         func receive(_ content: SocketIOPacket.Content, size: Int = 1) -> [String] { done { $0.receive(content, size: size) } }
         func joined(_ id: String, pid: String? = nil) -> [String] {
@@ -205,6 +206,39 @@ import WebSockets
         let bench = Bench.connected()
         #expect(bench.receive(.disconnect) == ["disconnect: io server disconnect", "inactive"])
         #expect(bench.opened() == [])
+    }
+
+    @Test func theServerDisconnectsBeforeItAnswers() {
+        let bench = Bench()
+        _ = bench.connect(isOpen: true)
+        _ = bench.authenticated(1)
+        // It is about this socket, as there was none before on this connection: a connection that ends behind it brings no other.
+        #expect(bench.receive(.disconnect) == ["inactive"])
+        #expect(bench.state == .disconnected(.ioServerDisconnect))
+        #expect(bench.lose() == [] && bench.opened() == [])
+        // One that crossed a disconnect of an earlier connection can not come any more.
+        let other = Bench.connected()
+        _ = other.disconnect()
+        _ = other.lose()
+        _ = other.connect(isOpen: true)
+        _ = other.authenticated(4)
+        #expect(other.receive(.disconnect) == ["inactive"])
+        // Only one crosses one.
+        let third = Bench.connected()
+        _ = third.disconnect()
+        _ = third.connect(isOpen: true)
+        _ = third.authenticated(4)
+        #expect(third.receive(.disconnect) == [])
+        #expect(third.receive(.disconnect) == ["inactive"])
+    }
+
+    @Test func whatIsNotForAServerIsWithheld() {
+        let bench = Bench()
+        _ = bench.connect(isOpen: true)
+        #expect(bench.withheld(2) == [])
+        #expect(bench.withheld(1) == ["connect_error: elsewhere", "inactive"])
+        #expect(bench.state == .disconnected(nil))
+        #expect(bench.authenticated(1) == [])
     }
 
     @Test func thisProgramDisconnects() {

@@ -66,7 +66,7 @@ import Testing
             let error = await failure(context, "localhost", tls)
             #expect(error?.kind == .tls)
             #expect(error?.description.contains("not trusted") == true, "\(error as Any)")
-            #expect(error?.description.contains("--ca-certificate") == true)
+            #expect(error?.description.contains("tls.roots") == true)
         }
     }
 
@@ -94,7 +94,7 @@ import Testing
                 try await WebSocketClient.connect("wss://127.0.0.1:\(server.port)", configuration: .patient) { _ in }
             }
             #expect(error?.kind == .tls)
-            #expect(error?.description.contains("does not speak TLS") == true, "\(error as Any)")
+            #expect(error?.description.contains("does not speak TLS on this port; try ws://") == true, "\(error as Any)")
         }
     }
 
@@ -106,7 +106,49 @@ import Testing
                 try await WebSocketClient.connect("wss://127.0.0.1:\(server.port)", configuration: .patient) { _ in }
             }
             #expect(error?.kind == .connectionLost, "\(error as Any)")
+            #expect(error?.description.contains("TLS on this port?") == true, "\(error as Any)")
         }
+    }
+
+    /// What servers of TLS answer to a plaintext request: OpenSSL's and BoringSSL's alert, whole and in pieces, or nothing.
+    @Test(arguments: [[[0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x0A]], [[0x15], [0x03, 0x03, 0, 2, 2, 70]], []] as [[[UInt8]]])
+    func saysThatAServerSpeaksTLS(pieces: [[UInt8]]) async throws {
+        try await ScriptedPeer.serve { peer in
+            _ = try await peer.read(1)
+            for piece in pieces { try await peer.write(piece) }
+        } while: { server in
+            let error = await #expect(throws: ConnectError.self) {
+                try await WebSocketClient.connect("ws://127.0.0.1:\(server.port)", configuration: .patient) { _ in }
+            }
+            #expect(error?.description.contains("try wss://") == true, "\(error as Any)")
+            #expect(error?.kind == (pieces.isEmpty ? .connectionLost : .invalidResponse))
+            #expect(error?.description.contains("answered with TLS bytes") == !pieces.isEmpty, "\(error as Any)")
+        }
+    }
+
+    @Test func saysWhatServersOfTLSSayInHTTP() async throws {
+        for body in ["<html>The plain HTTP request was sent to HTTPS port</html>", "Client sent an HTTP request to an HTTPS server.\n"] {
+            try await ScriptedPeer.serve { peer in
+                _ = try await peer.read(1)
+                try await peer.write("HTTP/1.1 400 Bad Request\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)")
+                await peer.readToEnd()
+            } while: { server in
+                let error = await #expect(throws: HandshakeRefused.self) {
+                    try await WebSocketClient.connect("ws://127.0.0.1:\(server.port)", configuration: .patient) { _ in }
+                }
+                #expect(error?.description.contains("speaks TLS on this port; try wss://") == true, "\(error as Any)")
+            }
+        }
+    }
+
+    @Test func aRecordOfTLSIsKnown() {
+        for type in UInt8.min...UInt8.max {
+            let isTLS = type == 21 || type == 22
+            #expect(TLSDetector.isRecord(ByteBuffer(bytes: [type, 3, 1])) == isTLS)
+            #expect(TLSDetector.isRecord(ByteBuffer(bytes: [type])) == isTLS)
+            #expect(!TLSDetector.isRecord(ByteBuffer(bytes: [type, 2])))
+        }
+        #expect(!TLSDetector.isRecord(ByteBuffer()))
     }
 
     @Test func neverFollowsARedirectOutOfTLS() async throws {
