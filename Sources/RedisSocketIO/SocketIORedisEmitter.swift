@@ -91,11 +91,20 @@ public struct SocketIORedisEmitter: Sendable {
     ///
     /// - Throws: `RedisError` if the client is closed, or too much waits for Redis.
     public func socketsLeave(_ rooms: [String]) throws(RedisError) { try ask(.leave(options, rooms: Set(rooms))) }
-    /// Has them leave the namespace.
+    /// Disconnects them from the namespace.
+    ///
+    /// - Parameter closingConnection: whether the connection of each is closed, too.
+    /// - Throws: `RedisError` if the client is closed, or too much waits for Redis.
+    public func disconnectSockets(closingConnection: Bool = false) throws(RedisError) {
+        try ask(.disconnect(options, closes: closingConnection))
+    }
+
+    /// Disconnects them from the namespace.
     ///
     /// - Throws: `RedisError` if the client is closed, or too much waits for Redis.
-    public func disconnectSockets(closingConnections: Bool = false) throws(RedisError) {
-        try ask(.disconnect(options, closes: closingConnections))
+    @available(*, deprecated, renamed: "disconnectSockets(closingConnection:)")
+    public func disconnectSockets(closingConnections: Bool) throws(RedisError) {
+        try disconnectSockets(closingConnection: closingConnections)
     }
 
     /// Sends an event to the programs on all nodes; see `SocketIONamespace.onServerSideEvent`.

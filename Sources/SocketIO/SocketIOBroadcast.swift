@@ -56,10 +56,16 @@ extension SocketIOTarget {
     public func socketsJoin(_ rooms: [String]) { broadcast.adapter.joinSockets(broadcast.options, rooms: Set(rooms)) }
     /// Takes them out of rooms.
     public func socketsLeave(_ rooms: [String]) { broadcast.adapter.leaveSockets(broadcast.options, rooms: Set(rooms)) }
-    /// Has them leave the namespace.
-    public func disconnectSockets(closingConnections: Bool = false) {
-        broadcast.adapter.disconnectSockets(broadcast.options, closingConnections: closingConnections)
+    /// Disconnects them from the namespace.
+    ///
+    /// - Parameter closingConnection: whether the connection of each is closed, too.
+    public func disconnectSockets(closingConnection: Bool = false) {
+        broadcast.adapter.disconnectSockets(broadcast.options, closingConnections: closingConnection)
     }
+
+    /// Disconnects them from the namespace.
+    @available(*, deprecated, renamed: "disconnectSockets(closingConnection:)")
+    public func disconnectSockets(closingConnections: Bool) { disconnectSockets(closingConnection: closingConnections) }
 }
 
 /// Some sockets of a namespace, of all nodes: a value, which each step narrows or widens.
@@ -233,36 +239,100 @@ private final class AnswerCollector: Sendable {
 
 extension SocketIOSocket {
     /// All sockets of its namespace but itself.
-    public var broadcast: SocketIOBroadcast { SocketIOBroadcast(namespace, SocketIOBroadcastOptions(except: [id])) }
+    public var broadcast: SocketIOBroadcast { SocketIOEmitter(socket: self).broadcast }
     /// The sockets in any of some rooms, but itself.
     public func to(_ rooms: String...) -> SocketIOBroadcast { broadcast.adding(rooms) }
+    /// The sockets in any of some rooms, but itself.
+    public func to(_ rooms: some Sequence<String>) -> SocketIOBroadcast { broadcast.adding(rooms) }
     /// The sockets in any of some rooms, but itself; another name of `to`.
     public func `in`(_ rooms: String...) -> SocketIOBroadcast { broadcast.adding(rooms) }
     /// All sockets but itself and those in some rooms.
     public func except(_ rooms: String...) -> SocketIOBroadcast { broadcast.excepting(rooms) }
-    /// This client, with events that it misses if it can not take them now.
-    public var volatile: SocketIOEmitter { SocketIOEmitter(socket: self, options: SendOptions(isVolatile: true)) }
+    /// All sockets of this node but itself.
+    public var local: SocketIOBroadcast { broadcast.local }
+    /// This client, with events that are dropped if it can not take them now.
+    public var volatile: SocketIOEmitter { SocketIOEmitter(socket: self).volatile }
     /// This client, with events that are compressed or not, where its connection has compression.
-    public func compress(_ isOn: Bool) -> SocketIOEmitter {
-        SocketIOEmitter(socket: self, options: SendOptions(compression: isOn ? .automatic : .never))
-    }
+    public func compress(_ isOn: Bool) -> SocketIOEmitter { SocketIOEmitter(socket: self).compress(isOn) }
+    /// This client, with an end to the waiting for its acknowledgement.
+    public func timeout(_ timeout: Duration) -> SocketIOEmitter { SocketIOEmitter(socket: self).timeout(timeout) }
 }
 
-/// One client, and how events are sent to it.
+/// One client, and how events are sent to it; or, once rooms are named, how they are sent to others.
+///
+/// Settings and rooms can be given in any order, as in Node: `socket.volatile.to("a")` is `socket.to("a").volatile`. What is sent to this
+/// client has one acknowledgement, what is sent to others has many; so naming rooms leads on to a ``SocketIOBroadcast``.
 public struct SocketIOEmitter: Sendable {
-    let socket: SocketIOSocket
-    var options: SocketIOSocket.SendOptions
+    private let socket: SocketIOSocket
+    private var options = SocketIOSocket.SendOptions()
+    private var timeout: Duration?
 
-    /// Misses events that it can not take now.
-    public var volatile: Self {
+    init(socket: SocketIOSocket) { self.socket = socket }
+
+    private func with(_ change: (inout Self) -> Void) -> Self {
         var changed = self
-        changed.options.isVolatile = true
+        change(&changed)
         return changed
     }
+
+    // MARK: How
+
+    /// Drops events that the client can not take now.
+    public var volatile: Self { with { $0.options.isVolatile = true } }
+    /// Sends events compressed or not, where the connection has compression.
+    public func compress(_ isOn: Bool) -> Self { with { $0.options.compression = isOn ? .automatic : .never } }
+    /// Ends the waiting for acknowledgements after a time.
+    public func timeout(_ timeout: Duration) -> Self { with { $0.timeout = timeout } }
+
+    // MARK: To others
+
+    /// All other sockets of the namespace, sent to in the same way.
+    public var broadcast: SocketIOBroadcast {
+        SocketIOBroadcast(
+            socket.namespace,
+            SocketIOBroadcastOptions(
+                except: [socket.id], isVolatile: options.isVolatile, compression: options.compression, timeout: timeout))
+    }
+    /// The other sockets in any of some rooms.
+    public func to(_ rooms: String...) -> SocketIOBroadcast { broadcast.adding(rooms) }
+    /// The other sockets in any of some rooms.
+    public func to(_ rooms: some Sequence<String>) -> SocketIOBroadcast { broadcast.adding(rooms) }
+    /// The other sockets in any of some rooms; another name of `to`.
+    public func `in`(_ rooms: String...) -> SocketIOBroadcast { broadcast.adding(rooms) }
+    /// All other sockets but those in some rooms.
+    public func except(_ rooms: String...) -> SocketIOBroadcast { broadcast.excepting(rooms) }
+    /// All other sockets of this node.
+    public var local: SocketIOBroadcast { broadcast.local }
+
+    // MARK: To this client
 
     /// Sends an event to this client; see `SocketIOSocket.emit`.
     public func emit<each Argument: Encodable>(_ event: String, _ arguments: repeat each Argument) {
         guard let values = socket.values(event, repeat each arguments) else { return }
         socket.emit(values, options)
+    }
+
+    /// Sends an event with any number of arguments to this client.
+    public func emit(_ event: String, arguments: [SocketIOValue]) { socket.emit([.string(event)] + arguments, options) }
+
+    /// Sends an event to this client, and waits for its acknowledgement; see `SocketIOSocket.emitWithAck`.
+    ///
+    /// - Returns: the acknowledgement's arguments.
+    /// - Throws: `SocketIOAckError`; `CancellationError`.
+    public func emitWithAck<each Argument: Encodable>(
+        _ event: String, _ arguments: repeat each Argument
+    ) async throws -> [SocketIOValue] {
+        guard let values = socket.values(event, repeat each arguments) else { throw SocketIOAckError(.notSent) }
+        return try await socket.emitWithAck(values, timeout, options)
+    }
+
+    /// Sends an event to this client, waits for its acknowledgement, and decodes the first argument.
+    ///
+    /// - Throws: `SocketIOAckError`; `SocketIOArgumentError` if the argument does not fit; `CancellationError`.
+    public func emitWithAck<each Argument: Encodable, Answer: Decodable>(
+        _ event: String, _ arguments: repeat each Argument, as type: Answer.Type
+    ) async throws -> Answer {
+        guard let values = socket.values(event, repeat each arguments) else { throw SocketIOAckError(.notSent) }
+        return try SocketIOArguments.decode(try await socket.emitWithAck(values, timeout, options)[...], as: type)
     }
 }

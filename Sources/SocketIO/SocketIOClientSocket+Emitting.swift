@@ -70,6 +70,11 @@ extension SocketIOClientSocket {
         SocketIOClientEmitter(socket: self, options: .init(compression: isOn ? .automatic : .never))
     }
 
+    /// Events whose acknowledgement is waited for so long.
+    public func timeout(_ timeout: Duration) -> SocketIOClientEmitter {
+        SocketIOClientEmitter(socket: self, options: .init(), timeout: timeout)
+    }
+
     func values<each Argument: Encodable>(_ event: String, _ arguments: repeat each Argument) -> [SocketIOValue]? {
         SocketIOArguments.event(event, repeat each arguments, logger: logger, failed: failed)
     }
@@ -106,12 +111,14 @@ extension SocketIOClientSocket {
         }
     }
 
-    private func emitWithAck(_ values: [SocketIOValue], _ timeout: Duration?) async throws -> [SocketIOValue] {
+    func emitWithAck(
+        _ values: [SocketIOValue], _ timeout: Duration?, _ options: SocketIOSocket.SendOptions = .init()
+    ) async throws -> [SocketIOValue] {
         let pending = PendingAnswer()
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 guard pending.put(continuation) else { return }
-                let number = emit(values, timeout: timeout) { pending.resume($0.mapError { $0 as any Error }) }
+                let number = emit(values, options, timeout: timeout) { pending.resume($0.mapError { $0 as any Error }) }
                 if !pending.note(number) { forget(number) }
             }
         } onCancel: {
@@ -159,15 +166,31 @@ extension ClientSocketMachine {
     }
 }
 
-/// Sends events of a client's socket in a way of their own; see `SocketIOClientSocket.volatile` and `compress`.
+/// Sends events of a client's socket in a way of their own; see `SocketIOClientSocket.volatile`, `compress` and `timeout`. They can be given in
+/// any order.
 public struct SocketIOClientEmitter: Sendable {
     let socket: SocketIOClientSocket
     var options: SocketIOSocket.SendOptions
+    var timeout: Duration?
 
     /// Events that are dropped where they would have to wait.
     public var volatile: Self {
         var other = self
         other.options.isVolatile = true
+        return other
+    }
+
+    /// Whether what is sent may be compressed, where the connection is.
+    public func compress(_ isOn: Bool) -> Self {
+        var other = self
+        other.options.compression = isOn ? .automatic : .never
+        return other
+    }
+
+    /// Events whose acknowledgement is waited for so long.
+    public func timeout(_ timeout: Duration) -> Self {
+        var other = self
+        other.timeout = timeout
         return other
     }
 
@@ -179,6 +202,27 @@ public struct SocketIOClientEmitter: Sendable {
 
     /// Sends an event with any number of arguments.
     public func emit(_ event: String, arguments: [SocketIOValue]) { socket.emit([.string(event)] + arguments, options) }
+
+    /// Sends an event, and waits for the server's acknowledgement; see `SocketIOClientSocket.emitWithAck`.
+    ///
+    /// - Returns: the acknowledgement's arguments.
+    /// - Throws: `SocketIOAckError`; `CancellationError`.
+    public func emitWithAck<each Argument: Encodable>(
+        _ event: String, _ arguments: repeat each Argument
+    ) async throws -> [SocketIOValue] {
+        guard let values = socket.values(event, repeat each arguments) else { throw SocketIOAckError(.notSent) }
+        return try await socket.emitWithAck(values, timeout, options)
+    }
+
+    /// Sends an event, waits for the server's acknowledgement, and decodes its first argument.
+    ///
+    /// - Throws: `SocketIOAckError`; `SocketIOArgumentError` if the argument does not fit; `CancellationError`.
+    public func emitWithAck<each Argument: Encodable, Answer: Decodable>(
+        _ event: String, _ arguments: repeat each Argument, as type: Answer.Type
+    ) async throws -> Answer {
+        guard let values = socket.values(event, repeat each arguments) else { throw SocketIOAckError(.notSent) }
+        return try SocketIOArguments.decode(try await socket.emitWithAck(values, timeout, options)[...], as: type)
+    }
 }
 
 /// A task that waits for an acknowledgement: it goes on once, by the answer or its cancellation.

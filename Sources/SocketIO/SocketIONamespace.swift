@@ -13,8 +13,8 @@ public final class SocketIONamespace: Sendable {
         var sockets: [String: SocketIOSocket] = [:]
         var handlers = EventHandlers<SocketIOSocket>()
         var middlewares: [@Sendable (SocketIOSocket) async throws -> Void] = []
-        var onConnection: [@Sendable (SocketIOSocket) -> Void] = []
-        var onConnectionAsync: [@Sendable (SocketIOSocket) async -> Void] = []
+        var onConnection: [@Sendable (SocketIOSocket) throws -> Void] = []
+        var onConnectionAsync: [@Sendable (SocketIOSocket) async throws -> Void] = []
         var onRoomEvent: (@Sendable (SocketIORoomEvent) -> Void)?
         var onExpired: (@Sendable (SocketIOSession) -> Void)?
         var serverHandlers: [String: @Sendable ([SocketIOValue]) async throws -> [SocketIOValue]] = [:]
@@ -121,13 +121,17 @@ public final class SocketIONamespace: Sendable {
         return await adapter.restore(privateID: privateID, offset: offset)
     }
 
-    /// Is told of every socket that joins, on the thread of its connection; it adds what handles the socket's events.
-    public func onConnection(_ body: @escaping @Sendable (SocketIOSocket) -> Void) {
+    /// Registers a closure that is called for every socket that joins, on the thread of its connection; it adds what handles the socket's events.
+    ///
+    /// A closure that throws disconnects the socket ("io server disconnect" on the client), and no later one is called. The error is logged: a
+    /// `SocketIOError` at debug, any other at error. To tell the client why, throw in `use` instead.
+    public func onConnection(_ body: @escaping @Sendable (SocketIOSocket) throws -> Void) {
         state.withLockedValue { $0.onConnection.append(body) }
     }
 
-    /// Is told of every socket that joins, by a closure that awaits; the socket's events wait for its end.
-    public func onConnection(_ body: @escaping @Sendable (SocketIOSocket) async -> Void) {
+    /// Registers a closure that awaits, for every socket that joins; the socket's events wait for its end. One that throws does what the
+    /// other `onConnection` says.
+    public func onConnection(_ body: @escaping @Sendable (SocketIOSocket) async throws -> Void) {
         state.withLockedValue { $0.onConnectionAsync.append(body) }
     }
 
@@ -144,9 +148,29 @@ public final class SocketIONamespace: Sendable {
             adapter.transportChanged(socket)
         }
         let (sync, async) = state.withLockedValue { ($0.onConnection, $0.onConnectionAsync) }
-        for body in sync { body(socket) }
-        for body in async { socket.enqueue { await body(socket) } }
+        do {
+            for body in sync { try body(socket) }
+        } catch {
+            disconnect(socket, error)
+            return true
+        }
+        guard !async.isEmpty else { return true }
+        socket.enqueue { [self] in
+            do {
+                for body in async { try await body(socket) }
+            } catch {
+                disconnect(socket, error)
+            }
+        }
         return true
+    }
+
+    /// Disconnects a socket for which `onConnection` threw.
+    private func disconnect(_ socket: SocketIOSocket, _ error: any Error) {
+        server.configuration.logger.log(
+            level: error is SocketIOError ? .debug : .error, "onConnection threw, so the socket is disconnected: \(error)",
+            metadata: ["socket": "\(socket.id)", "namespace": "\(name)"])
+        socket.disconnect()
     }
 
     private func admit(_ socket: SocketIOSocket) -> Bool {

@@ -46,11 +46,10 @@ public struct SocketIORemoteSocket: Sendable {
         ]
     }
 
-    /// Decodes what was kept with it.
-    ///
-    /// - Throws: `SocketIOArgumentError` that says what does not fit.
-    public func data<T: Decodable>(as type: T.Type = T.self) throws(SocketIOArgumentError) -> T {
-        try ValueDecoder().decode(type, from: data)
+    /// The value that was kept with the socket; nil if there is none, or it is of another type, as `SocketIOSocket.data(as:)` has it. What
+    /// there is in that case stands in `data`.
+    public func data<T: Decodable>(as type: T.Type = T.self) -> T? {
+        data == .null ? nil : try? ValueDecoder().decode(type, from: data)
     }
 
     private var target: SocketIOBroadcast { namespace.to(id) }
@@ -64,5 +63,5 @@ public struct SocketIORemoteSocket: Sendable {
     /// Takes it out of a room.
     public func leave(_ room: String) { target.socketsLeave([room]) }
     /// Has it leave the namespace.
-    public func disconnect(closingConnection: Bool = false) { target.disconnectSockets(closingConnections: closingConnection) }
+    public func disconnect(closingConnection: Bool = false) { target.disconnectSockets(closingConnection: closingConnection) }
 }

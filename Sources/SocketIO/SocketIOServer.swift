@@ -160,10 +160,10 @@ public final class SocketIOServer: SocketIOTarget, Sendable {
     public var broadcast: SocketIOBroadcast { main.broadcast }
 
     /// Is told of every socket that joins the main namespace; see `SocketIONamespace.onConnection`.
-    public func onConnection(_ body: @escaping @Sendable (SocketIOSocket) -> Void) { main.onConnection(body) }
+    public func onConnection(_ body: @escaping @Sendable (SocketIOSocket) throws -> Void) { main.onConnection(body) }
 
     /// Is told of every socket that joins the main namespace; see `SocketIONamespace.onConnection`.
-    public func onConnection(_ body: @escaping @Sendable (SocketIOSocket) async -> Void) { main.onConnection(body) }
+    public func onConnection(_ body: @escaping @Sendable (SocketIOSocket) async throws -> Void) { main.onConnection(body) }
 
     /// Judges everybody who wants to join the main namespace; see `SocketIONamespace.use`.
     public func use(_ middleware: @escaping @Sendable (SocketIOSocket) async throws -> Void) { main.use(middleware) }
@@ -239,10 +239,10 @@ public final class SocketIOParentNamespace: Sendable {
     }
 
     /// Is told of every socket that joins one of them.
-    public func onConnection(_ body: @escaping @Sendable (SocketIOSocket) -> Void) { onCreate { $0.onConnection(body) } }
+    public func onConnection(_ body: @escaping @Sendable (SocketIOSocket) throws -> Void) { onCreate { $0.onConnection(body) } }
 
     /// Is told of every socket that joins one of them, by a closure that awaits.
-    public func onConnection(_ body: @escaping @Sendable (SocketIOSocket) async -> Void) { onCreate { $0.onConnection(body) } }
+    public func onConnection(_ body: @escaping @Sendable (SocketIOSocket) async throws -> Void) { onCreate { $0.onConnection(body) } }
 
     /// Judges everybody who wants to join one of them.
     public func use(_ middleware: @escaping @Sendable (SocketIOSocket) async throws -> Void) { onCreate { $0.use(middleware) } }

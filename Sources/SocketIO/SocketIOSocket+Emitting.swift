@@ -28,7 +28,7 @@ extension SocketIOSocket {
         _ event: String, _ arguments: repeat each Argument, timeout: Duration? = nil
     ) async throws -> [SocketIOValue] {
         guard let values = values(event, repeat each arguments) else { throw SocketIOAckError(.notSent) }
-        return try await emitWithAck(values, timeout ?? server.configuration.ackTimeout)
+        return try await emitWithAck(values, timeout)
     }
 
     /// Sends an event, waits for the client's acknowledgement, and decodes its first argument.
@@ -38,7 +38,7 @@ extension SocketIOSocket {
         _ event: String, _ arguments: repeat each Argument, timeout: Duration? = nil, as type: Answer.Type
     ) async throws -> Answer {
         guard let values = values(event, repeat each arguments) else { throw SocketIOAckError(.notSent) }
-        let answer = try await emitWithAck(values, timeout ?? server.configuration.ackTimeout)
+        let answer = try await emitWithAck(values, timeout)
         return try SocketIOArguments.decode(answer[...], as: type)
     }
 
@@ -64,12 +64,15 @@ extension SocketIOSocket {
 
     // MARK: Acknowledgements
 
-    private func emitWithAck(_ values: [SocketIOValue], _ timeout: Duration?) async throws -> [SocketIOValue] {
+    func emitWithAck(
+        _ values: [SocketIOValue], _ timeout: Duration?, _ options: SendOptions = SendOptions()
+    ) async throws -> [SocketIOValue] {
+        let timeout = timeout ?? server.configuration.ackTimeout
         let id = namespace.nextID()
         let timer = OneShot<Timeout>()
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
-                emit(values, id: id) { result in
+                emit(values, id: id, options) { result in
                     timer.take()?.cancel()
                     continuation.resume(with: result.mapError { $0.isCancelled ? CancellationError() as any Error : $0 })
                 }
@@ -85,10 +88,11 @@ extension SocketIOSocket {
 
     /// Sends an event with an id, and has a closure told of the answer, once.
     func emit(
-        _ values: [SocketIOValue], id: Int, _ answered: @escaping @Sendable (Result<[SocketIOValue], SocketIOAckError>) -> Void
+        _ values: [SocketIOValue], id: Int, _ options: SendOptions = SendOptions(),
+        _ answered: @escaping @Sendable (Result<[SocketIOValue], SocketIOAckError>) -> Void
     ) {
         guard awaitAnswer(id, answered) else { return answered(.failure(SocketIOAckError(.disconnected))) }
-        let isSent = send(SocketIOPacket(namespace: namespace.name, content: .event(values, id: id)))
+        let isSent = send(SocketIOPacket(namespace: namespace.name, content: .event(values, id: id)), options)
         if !isSent { answer(id, .failure(SocketIOAckError(.notSent))) }
     }
 

@@ -62,7 +62,7 @@ struct SocketIORedisAdapterTests {
             let remote = try #require(try await nodes[0].io.to("s").fetchSockets().first)
             #expect(remote.id == b.socket.id)
             #expect(remote.rooms == ["r", "s", remote.id])
-            #expect(try remote.data(as: String.self) == "of b")
+            #expect(remote.data(as: String.self) == "of b")
             #expect(remote.handshake["query"]?["EIO"] == "4")
             #expect(try await nodes[0].io.local.fetchSockets().map(\.id) == [a.socket.id])
             remote.emit("hi", "remote")
@@ -85,7 +85,7 @@ struct SocketIORedisAdapterTests {
             #expect(try await a.untilEnd() == ["hi 1"])
             #expect(try await b.untilEnd() == ["hi 1"])
             #expect(try await c.untilEnd() == [])
-            nodes[0].io.to("r").disconnectSockets(closingConnections: true)
+            nodes[0].io.to("r").disconnectSockets(closingConnection: true)
             try await eventually { try await nodes[1].io.fetchSockets().map(\.id) == [c.socket.id] }
         }
     }

@@ -34,7 +34,7 @@ struct SocketIORedisShardedAdapterTests {
             io.to("room1").socketsLeave(["r9"])
             // A socket's own room has no channel in this mode.
             io.to(id).emit("hello", "one")
-            io.in("r404").disconnectSockets(closingConnections: true)
+            io.in("r404").disconnectSockets(closingConnection: true)
             io.main.serverSideEmit("ping", arguments: ["x"])
             try await eventually { stranger.heard.count == 8 }
             #expect(

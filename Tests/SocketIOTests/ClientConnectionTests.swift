@@ -201,6 +201,40 @@ import WebSockets
         }
     }
 
+    private struct Fault: Error, CustomStringConvertible { let description = "the database is away" }
+
+    /// - Parameter way: whether the first closure throws at once or after it has awaited something, and whether that is a fault.
+    @Test(arguments: [true, false], [true, false]) func onConnectionThatThrowsDisconnects(awaits: Bool, isFault: Bool) async throws {
+        let error: any Error = isFault ? Fault() : SocketIOError("too many of you")
+        try await withSocketIO { _ in
+        } prepare: { io, notes in
+            io.onConnection { socket in socket.onDisconnect { notes.add("\($0)") } }
+            if awaits {
+                io.onConnection { _ in
+                    await Task.yield()
+                    throw error
+                }
+                io.onConnection { _ in
+                    await Task.yield()
+                    notes.add("the next one")
+                }
+            } else {
+                io.onConnection { _ in throw error }
+                io.onConnection { _ in notes.add("the next one") }
+            }
+        } _: { bench in
+            let client = try await bench.join()
+            #expect(await client.next() == "1")
+            #expect(await bench.notes.wait(1) == ["server namespace disconnect"])
+            #expect(bench.io.main.socketCount == 0)
+            // Another namespace of the connection goes on.
+            _ = bench.io.of("/other")
+            try await client.join("/other")
+            #expect(bench.notes.lines.count == 1)
+            #expect(bench.log.lines.contains { $0.contains("onConnection threw") && $0.contains("the database is away") } == isFault)
+        }
+    }
+
     @Test func aServerDisconnectsASocketOrItsConnection() async throws {
         try await withSocketIO { _ in
         } prepare: { io, notes in

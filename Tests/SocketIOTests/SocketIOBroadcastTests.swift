@@ -4,6 +4,7 @@ import NIOConcurrencyHelpers
 import NIOCore
 import TestSupport
 import Testing
+import WebSockets
 
 @testable import SocketIO
 
@@ -54,6 +55,55 @@ import Testing
             sockets[0].leave("a")
             sockets[1].to("a").emit("e", 6)
             await expect([[], [1, 2, 3], [1, 3, 5]], clients)
+        }
+    }
+
+    /// As in Node, it is the same whether how it is sent or to whom is said first.
+    @Test func settingsAndRoomsComeInAnyOrder() async throws {
+        try await run { _, clients, sockets in
+            let socket = sockets[0]
+            socket.volatile.to("b").emit("e", 1)
+            socket.to("b").volatile.emit("e", 2)
+            socket.compress(false).volatile.timeout(.seconds(1)).to(["b"]).compress(true).emit("e", 3)
+            socket.timeout(.seconds(1)).broadcast.except("a").volatile.emit("e", 4)
+            socket.volatile.except("a").timeout(.seconds(1)).emit("e", 5)
+            socket.compress(true).in("a").local.emit("e", 6)
+            socket.local.compress(false).to("a").emit("e", 7)
+            socket.volatile.local.emit("e", 8)
+            socket.volatile.compress(false).timeout(.seconds(1)).emit("e", 9)
+            socket.timeout(.seconds(1)).compress(false).volatile.emit("e", arguments: [10])
+            await expect([[9, 10], [1, 2, 3, 6, 7, 8], [1, 2, 3, 4, 5, 8]], clients)
+            // What was set before the rooms were named is still set.
+            let options = socket.volatile.compress(false).timeout(.seconds(7)).to("b").options
+            #expect(options.isVolatile && options.compression == .never && options.timeout == .seconds(7))
+            #expect(options.rooms == ["b"] && options.except == [socket.id])
+        }
+    }
+
+    @Test func anEmitterWaitsForItsAcknowledgement() async throws {
+        try await run { _, clients, sockets in
+            let emitter = sockets[0].compress(false).timeout(.seconds(50))
+            async let sum = emitter.emitWithAck("sum", 1, as: Int.self)
+            let packet = try #require(await clients[0].next())
+            let id = packet.dropFirst().prefix { $0.isNumber }
+            #expect(packet == "2\(id)[\"sum\",1]")
+            clients[0].send("3\(id)[3]")
+            #expect(try await sum == 3)
+            let error = await #expect(throws: SocketIOAckError.self) {
+                _ = try await sockets[0].timeout(.milliseconds(1)).volatile.emitWithAck("late")
+            }
+            #expect(error?.reason == .timeout)
+        }
+    }
+
+    @Test func theirConnectionsAreClosed() async throws {
+        try await run { bench, clients, _ in
+            bench.io.to("a").disconnectSockets(closingConnection: true)
+            for client in clients.prefix(2) {
+                #expect(await client.next() == "1")
+                #expect(await client.next() == "closed")
+            }
+            await clients[2].expectSilence()
         }
     }
 
@@ -155,7 +205,12 @@ import Testing
             let remote = try #require(try await io.in("c").fetchSockets().first)
             #expect(remote.id == sockets[2].id)
             #expect(remote.rooms == ["b", "c", "d", remote.id])
-            #expect(try remote.data(as: [String: String].self) == ["name": "Ada"])
+            #expect(remote.data(as: [String: String].self) == ["name": "Ada"])
+            // Both know the same of what is not there, or does not fit.
+            #expect(remote.data(as: Int.self) == nil && sockets[2].data(as: Int.self) == nil)
+            #expect(remote.data["name"] == "Ada")
+            let other = try #require(try await io.in("a").fetchSockets().first)
+            #expect(other.data(as: Int?.self) == nil && other.data(as: String.self) == nil && sockets[1].data(as: String.self) == nil)
             #expect(remote.handshake["query"]?["EIO"] == "4")
             remote.emit("e", 1)
             await expect([[], [], [1]], clients)
