@@ -79,7 +79,7 @@ struct BenchOptions: ParsableArguments {
             throw ExitCode(130)
         } catch {
             await bar.end()
-            await console.fail("\(error)")
+            await console.fail(ErrorText.of(error))
             throw ExitCode(Report.status(of: error))
         }
     }

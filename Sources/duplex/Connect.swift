@@ -11,14 +11,17 @@ struct Connect: AsyncParsableCommand {
             Messages that arrive are printed to stdout, one a line; what else happens is told on stderr. In a pipe, payloads are printed \
             as they are. On a terminal, control characters are escaped and binary messages dumped.
 
-            With --socketio, a line is an event: its name, then its arguments as JSON with commas between, such as: add 1, 2. Every event \
-            asks for an acknowledgement, and those that come are printed.
+            With --socketio, a line is an event: its name, then its arguments as JSON with commas between, such as: add 1, 2. A name with \
+            spaces is a JSON string: "chat message" {"text": "hello"}. Every event asks for an acknowledgement, and those that come are \
+            printed; on stderr is told of each that does not come within --ack-timeout, and of each line that is no event, which is not sent.
 
             Ctrl-D closes the connection. At the end of piped input, the connection is closed once the server has read all of it and fallen \
             silent, so that its answers are printed. Ctrl-C closes at once, and pressed again, quits.
 
             The exit status is 0 if the connection was closed cleanly, with 1000, 1001 or no code; 1 if it could not be opened or \
-            ended otherwise; 64 for wrong arguments.
+            ended otherwise; 64 for wrong arguments. With --socketio, it is 1, too, if a line of piped input was no event, an event was not \
+            acknowledged, or the server disconnected the client before the input had ended. A lost connection is made anew; after a \
+            disconnect by the server, the command ends.
             """)
 
     @Argument(help: "Where to connect to: ws://… or wss://…; with --socketio also http://… or https://…")
@@ -40,6 +43,11 @@ struct Connect: AsyncParsableCommand {
 
     @Option(help: ArgumentHelp("With --socketio: the path at which the server listens.", valueName: "path"))
     var path = "/socket.io/"
+
+    @Option(
+        help: ArgumentHelp(
+            "With --socketio: how long to wait for each acknowledgement; 0 asks for none. (default: 5.0)", valueName: "seconds"))
+    var ackTimeout: Double?
 
     @OptionGroup var client: ClientOptions
 
@@ -76,7 +84,7 @@ struct Connect: AsyncParsableCommand {
         } catch let status as ExitCode {
             throw status
         } catch {
-            await console.fail("\(error)")
+            await console.fail(ErrorText.of(error))
             throw ExitCode(Report.status(of: error))
         }
     }

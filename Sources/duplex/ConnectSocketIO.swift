@@ -19,15 +19,24 @@ struct SocketIOTransportArgument: ExpressibleByArgument, Equatable {
 extension Connect {
     func validateSocketIO() throws {
         guard isSocketIO else {
-            guard namespace == nil, auth == nil, transports.isEmpty else {
-                throw ValidationError("--namespace, --auth and --transport go with --socketio")
+            guard namespace == nil, auth == nil, transports.isEmpty, ackTimeout == nil else {
+                throw ValidationError("--namespace, --auth, --transport and --ack-timeout go with --socketio")
             }
             return
         }
         guard !binary, ping == nil, client.subprotocols.isEmpty else {
             throw ValidationError("--binary, --ping and --subprotocol do not go with --socketio")
         }
+        guard (0...86_400).contains(ackTimeout ?? 0) else { throw ValidationError("--ack-timeout needs seconds from 0 to 86400") }
         _ = try authObject()
+    }
+
+    /// How long an acknowledgement is waited for: 5 s, a slow server's answer over a slow network.
+    static let defaultAckTimeout = 5.0
+
+    private var conversationOptions: SocketIOConversation.Options {
+        let seconds = ackTimeout ?? Self.defaultAckTimeout
+        return .init(silence: .seconds(wait), ackTimeout: seconds > 0 ? .seconds(seconds) : nil)
     }
 
     /// What the server is told.
@@ -43,12 +52,12 @@ extension Connect {
             let io = try SocketIOClient(url, configuration: socketIOConfiguration())
             let socket = io.socket(namespace)
             interrupts.close { socket.disconnect() }
-            let isGood = try await SocketIOConversation(io, socket, console, silence: .seconds(wait)).run()
+            let isGood = try await SocketIOConversation(io, socket, console, options: conversationOptions).run()
             throw isGood ? ExitCode.success : ExitCode.failure
         } catch let status as ExitCode {
             throw status
         } catch {
-            await console.fail("\(error)")
+            await console.fail(ErrorText.of(error))
             throw (error as? EngineIOClientError)?.kind == .usage ? ExitCode.validationFailure : ExitCode.failure
         }
     }

@@ -7,6 +7,7 @@ struct Duplex: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "duplex",
         abstract: "WebSocket from the command line: serve it, talk to a server, or measure one.",
+        version: duplexVersion,
         subcommands: [Serve.self, Connect.self, Bench.self, Compare.self, Members.self])
 
     /// Runs the subcommand; what is wrong with the arguments is said in one line, as every other error is.

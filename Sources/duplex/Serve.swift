@@ -24,7 +24,7 @@ struct Serve: AsyncParsableCommand {
             / is a gallery of what WebSockets are for, /console a page to try them by hand. /echo sends back what it gets, and so does /echo-async, which is written in the other style. /broadcast sends \
             what anyone says to everyone on it, the sender included; /people tells how many are on it. /pubsub?topics=a,b&publish=a \
             subscribes to topics and publishes what it gets; patterns=a/%2B,b/%23 subscribes to all that match. /socket.io/ serves \
-            Socket.IO: echo, join and leave a room, say something in a room. /health is JSON.
+            Socket.IO: echo, add numbers, join and leave a room, say something in a room, send a chat message to everyone. /health is JSON.
 
             With --redis, several nodes are one: what is published on /pubsub and /broadcast, and Socket.IO's rooms, where Node.js servers \
             with the adapter that --redis-adapter names may take part. Long-polling may come to any node. The gallery stays each node's own, but for /nodes, \

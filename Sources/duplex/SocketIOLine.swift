@@ -16,6 +16,15 @@ struct SocketIOLine: Equatable {
         self.arguments = arguments
     }
 
+    /// Reads a line of the input.
+    ///
+    /// - Throws: `NotAnEvent`.
+    init(utf8 line: ByteBuffer) throws(NotAnEvent) {
+        // Mended bytes would be another event than the one that is meant.
+        guard let text = String(validating: line.readableBytesView, as: UTF8.self) else { throw NotAnEvent(reason: "it is not UTF-8") }
+        try self.init(text)
+    }
+
     /// Reads a line.
     ///
     /// - Throws: `NotAnEvent`.

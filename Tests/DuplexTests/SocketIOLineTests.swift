@@ -20,6 +20,11 @@ import Testing
         #expect(throws: NotAnEvent.self) { try SocketIOLine(line) }
     }
 
+    @Test func whatIsNoTextIsNoLine() throws {
+        #expect(try SocketIOLine(utf8: ByteBuffer(string: "grüße 1")) == SocketIOLine(event: "grüße", arguments: [1]))
+        #expect(throws: NotAnEvent(reason: "it is not UTF-8")) { try SocketIOLine(utf8: ByteBuffer(bytes: [0x61, 0xFF])) }
+    }
+
     @Test(arguments: ["ping", "add 1, 2", #""chat message" {"b":1,"a":"x"}"#, #""" 1"#]) func shownAsTyped(line: String) throws {
         #expect(try SocketIOLine(line).text == line)
     }
@@ -30,7 +35,8 @@ import Testing
 
     @Test(arguments: [
         ["--namespace", "/a"], ["--auth", "{}"], ["--socketio", "--auth", "[]"], ["--socketio", "--auth", "{"], ["--socketio", "--binary"],
-        ["--socketio", "--transport", "pigeon"],
+        ["--socketio", "--transport", "pigeon"], ["--ack-timeout", "1"], ["--socketio", "--ack-timeout", "-1"],
+        ["--socketio", "--ack-timeout", "nan"], ["--socketio", "--client-key", "k.pem"], ["--client-certificate", "c.pem"],
     ]) func argumentsThatDoNotGoTogether(flags: [String]) {
         #expect(throws: (any Error).self) { try Connect.parse(flags + ["http://localhost"]) }
     }
