@@ -93,7 +93,7 @@ final class ClientAttempt: @unchecked Sendable {
     }
 
     private func closeAll() {
-        for channel in channels { channel.close(promise: nil) }
+        for channel in channels { channel.closeForGood() }
     }
 
     private func timeOut() {

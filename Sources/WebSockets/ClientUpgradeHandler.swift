@@ -101,7 +101,8 @@ final class ClientUpgradeHandler: ChannelInboundHandler, RemovableChannelHandler
         case .upgrading:
             if !leftOver.append(data) { finish(.failed(HandshakeFailure.followedByHTTP)) }
         case .done: return
-        case .sent, .agreed, .refused: receive(unwrapInboundIn(data), context)
+        case .sent, .agreed, .refused:
+            if let part = Self.part(of: data) { receive(part, context) } else { giveUp(HTTPParserError.unknown) }
         }
     }
 

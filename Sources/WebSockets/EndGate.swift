@@ -96,3 +96,14 @@ final class EndGate: ChannelInboundHandler, RemovableChannelHandler {
         if case .closed = state { held.append(.inactive) } else { context.fireChannelInactive() }
     }
 }
+
+extension Channel {
+    /// Closes both sides of a connection whose peer may end its side alone (`allowRemoteHalfClosure`); called on the channel's thread.
+    ///
+    /// TLS awaits the peer's close_notify then. Where one side may end alone, NIOSSL takes that for the end of one side, and keeps the connection
+    /// until its timeout of 5 seconds.
+    func closeForGood() {
+        try? syncOptions?.setOption(.allowRemoteHalfClosure, value: false)
+        close(promise: nil)
+    }
+}

@@ -120,7 +120,8 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler, T
         case .upgrading: collect(data)
         // A decoder that leaves passes on bytes even then; to take them for a part of HTTP would trap.
         case .closed: break
-        case .awaiting, .reading, .deciding: receive(unwrapInboundIn(data))
+        case .awaiting, .reading, .deciding:
+            if let part = Self.part(of: data) { receive(part) } else { close() }
         }
     }
 
@@ -151,6 +152,8 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler, T
     private func inputEnded() {
         if case .deciding = state, served == nil, !isStreaming {
             hasInputEnded = true
+            // Whether it has left altogether is not seen before something is written to it.
+            if deadline == nil { setDeadline(.answer) }
         } else {
             state = .closed
             // Ends the connection, as its other side has ended; to close all of it would have TLS wait for an answer that can not come.
@@ -185,7 +188,7 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler, T
 
     func close() {
         state = .closed
-        context?.close(promise: nil)
+        context?.channel.closeForGood()
     }
 
     // MARK: Deadlines
@@ -241,7 +244,7 @@ final class HTTPServerHandler: ChannelInboundHandler, RemovableChannelHandler, T
             runs &+= 1
             task?.cancel()
             refuseDecided(.serviceUnavailable, .deadline, why)
-        case .response:
+        case .response, .answer:
             log(why, .deadline, nil)
             close()
         // It has done nothing wrong.

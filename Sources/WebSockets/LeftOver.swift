@@ -21,12 +21,22 @@ struct LeftOver {
     mutating func next() -> ByteBuffer? { buffers.popFirst() }
 }
 
-/// Looks into what a channel passes on without knowing its type: whoever names one, and is wrong, traps.
+extension ChannelInboundHandler {
+    /// Unwraps what the channel passes on; nil if it is of another type, on which `unwrapInboundIn` traps.
+    ///
+    /// Every handler behind one that can leave the pipeline uses this: what such a handler holds back is of another type than what it passes
+    /// on while it is there.
+    static func part(of data: NIOAny) -> InboundIn? { Unwrapper.value(data) as? InboundIn }
+}
+
+/// Looks into what a channel passes on without knowing its type.
 private final class Unwrapper: ChannelInboundHandler {
     typealias InboundIn = Any
 
+    static func value(_ data: NIOAny) -> Any { unwrapInboundIn(data) }
+
     static func bytes(_ data: NIOAny) -> ByteBuffer? {
-        guard case .byteBuffer(let bytes) = unwrapInboundIn(data) as? IOData else { return nil }
+        guard case .byteBuffer(let bytes) = value(data) as? IOData else { return nil }
         return bytes
     }
 }

@@ -122,7 +122,7 @@ final class NIOTransport: ChannelInboundHandler, Transport {
         socket.transportFailed(error)
         // The end of the peer's side follows, and what it said before may still be answered.
         if case .some(.uncleanShutdown) = error as? NIOSSLError { return }
-        context.close(promise: nil)
+        context.channel.closeForGood()
     }
 
     // MARK: Transport
@@ -173,8 +173,9 @@ final class NIOTransport: ChannelInboundHandler, Transport {
         guard ending != .all, let context else { return }
         ending = .all
         // Where the peer's side has ended, to end this one closes the connection; TLS would wait for an answer that may never come.
-        let mode = hasInputEnded ? CloseMode.output : .all
-        afterFlush(context) { $0.close(mode: mode, promise: nil) }
+        afterFlush(context) { [self] in
+            if hasInputEnded { $0.close(mode: .output, promise: nil) } else { $0.channel.closeForGood() }
+        }
     }
 
     /// Does something once all that was written has reached the system; closing right away would drop it.
@@ -189,6 +190,6 @@ final class NIOTransport: ChannelInboundHandler, Transport {
 
     func terminate() {
         // A handler may be running, and closing tells of the end at once; it is told afterwards.
-        context?.eventLoop.assumeIsolated().execute { [self] in context?.close(promise: nil) }
+        context?.eventLoop.assumeIsolated().execute { [self] in context?.channel.closeForGood() }
     }
 }

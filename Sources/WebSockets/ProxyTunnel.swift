@@ -73,7 +73,7 @@ private final class ProxyAnswerObserver: ChannelInboundHandler, RemovableChannel
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        if case .head(let head) = unwrapInboundIn(data), !(200..<300).contains(head.status.code) {
+        if case .some(.head(let head)) = Self.part(of: data), !(200..<300).contains(head.status.code) {
             let hint = head.status.code == 407 ? ": it wants a user name and password, or others than it got" : ""
             let phrase = HandshakeRefused.printable(head.status.reasonPhrase)
             opened.fail(ConnectError(.proxy, url, "the \(proxy) answered \(head.status.code) \(phrase)\(hint)"))

@@ -13,6 +13,8 @@ struct RequestDeadline {
         case body
         /// The program's decision about a handshake.
         case decision
+        /// The program's answer to a client that has ended its side of the connection.
+        case answer
         /// A response, or a piece of one.
         case response
         /// The wait for the next request.
@@ -30,7 +32,7 @@ struct RequestDeadline {
     init(_ limit: Limit, _ configuration: WebSocketServer.Configuration, since start: NIODeadline) {
         self.limit = limit
         switch limit {
-        case .head, .decision: (duration, least) = (configuration.handshakeTimeout, nil)
+        case .head, .decision, .answer: (duration, least) = (configuration.handshakeTimeout, nil)
         case .body: (duration, least) = Self.window(configuration.bodyTimeout, configuration.minTransferRate)
         case .response: (duration, least) = Self.window(configuration.responseTimeout, configuration.minTransferRate)
         case .keepAlive: (duration, least) = (configuration.keepAliveTimeout, nil)
@@ -67,6 +69,8 @@ extension RequestDeadline.Limit {
         case .body: "the body arrived too slowly: \(rate) for \(configuration.bodyTimeout) (limits bodyTimeout, minTransferRate)"
         case .decision:
             "the server did not decide about the handshake within \(configuration.handshakeTimeout) (limit handshakeTimeout)"
+        case .answer:
+            "the client ended its side and was not answered within \(configuration.handshakeTimeout) (limit handshakeTimeout)"
         case .response:
             "the response was read too slowly: \(rate) for \(configuration.responseTimeout) (limits responseTimeout, minTransferRate)"
         case .keepAlive: "no further request arrived within \(configuration.keepAliveTimeout) (limit keepAliveTimeout)"

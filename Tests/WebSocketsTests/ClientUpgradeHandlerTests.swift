@@ -3,10 +3,19 @@ import Logging
 import NIOCore
 import NIOEmbedded
 import NIOHTTP1
+import NIOSSL
 import Testing
 import WebSocketCore
 
 @testable import WebSockets
+
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Glibc)
+import Glibc
+#endif
 
 /// The handshake on a channel in memory, so that every split of the bytes can be tried.
 @Suite struct ClientUpgradeHandlerTests {
@@ -50,6 +59,30 @@ import WebSocketCore
         #expect(session.handler.messages == Self.expected)
         #expect(session.handler.closure == Closure(code: .tryAgainLater, initiator: .remote, isClean: true))
         session.end()
+    }
+
+    /// The end, or what breaks the connection, does not overtake what came before it (`EndGate`).
+    @Test func losesNothingHoweverTheConnectionEnds() throws {
+        let answer = Array(Session.agreement().utf8)
+        let bytes = answer + Self.frames
+        let endings: [(any Error)?] = [nil, NIOSSLError.uncleanShutdown, IOError(errnoCode: ECONNRESET, reason: "read")]
+        for place in 0...bytes.count {
+            let splits = place < answer.count ? [0] : [0, answer.count - 1, answer.count, place - 1].filter { $0 < place }
+            for split in splits {
+                for (index, error) in endings.enumerated() {
+                    let session = try Session()
+                    try session.receiveAndEnd(bytes[..<split], bytes[split..<place], error)
+                    let comment: Comment = "\(place) bytes, split at \(split), ending \(index)"
+                    #expect((session.agreement != nil) == (place >= answer.count), comment)
+                    #expect((session.failure != nil) == (place < answer.count), comment)
+                    let whole = try WireFrame.messages(in: WireFrame.all(in: Array(bytes[min(answer.count, place)..<place])))
+                    #expect(session.handler.messages == Array(Self.expected.prefix(whole.count)), comment)
+                    // A broken end is told as one.
+                    #expect(place < answer.count || session.handler.closure?.code == .abnormalClosure, comment)
+                    session.end()
+                }
+            }
+        }
     }
 
     @Test func losesNothingByteByByte() throws {
@@ -237,6 +270,14 @@ private final class Session {
     func receiveAndEnd(_ bytes: some Sequence<UInt8>) throws {
         try channel.writeInbound(ByteBuffer(bytes: bytes))
         channel.pipeline.fireChannelInactive()
+        channel.embeddedEventLoop.run()
+    }
+
+    /// The same in two reads, after an error if there is one.
+    func receiveAndEnd(_ first: ArraySlice<UInt8>, _ second: ArraySlice<UInt8>, _ error: (any Error)?) throws {
+        for bytes in [first, second] { try channel.writeInbound(ByteBuffer(bytes: bytes)) }
+        if let error { channel.pipeline.fireErrorCaught(error) }
+        channel.close(promise: nil)
         channel.embeddedEventLoop.run()
     }
 

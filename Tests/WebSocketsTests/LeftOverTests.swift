@@ -26,4 +26,14 @@ import Testing
         let kept = leftOver.next()
         #expect(taken == [false, false] && kept == nil)
     }
+
+    @Test func unwrapsOnlyWhatIsOfTheType() {
+        #expect(Parts.part(of: NIOAny(HTTPServerRequestPart.end(nil))) == .end(nil))
+        #expect(Parts.part(of: NIOAny(ByteBuffer(string: "x"))) == nil)
+        #expect(Parts.part(of: NIOAny(1)) == nil)
+    }
+}
+
+private final class Parts: ChannelInboundHandler {
+    typealias InboundIn = HTTPServerRequestPart
 }
