@@ -59,9 +59,7 @@ final class Compare: Exhibit {
             guard request.head.method == .get else { return .text("Only GET is understood here.\n", status: .methodNotAllowed) }
             let name = request.parameters["run"] ?? ""
             guard let run = run(name) else { return .text("There is no such comparison, or it has ended.\n", status: .notFound) }
-            guard request.after != nil || !request.hasQuery("after") else {
-                return .text("after is the number of the last event that you have.\n", status: .badRequest)
-            }
+            if request.after == nil, request.hasQuery("after") { return .text("after is the last event's number.\n", status: .badRequest) }
             guard allows(name), let traffic = request.traffic, run.begin(method, .request(traffic)) else {
                 return .text("Too many requests.\n", status: .tooManyRequests)
             }

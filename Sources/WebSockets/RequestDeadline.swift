@@ -42,7 +42,7 @@ struct RequestDeadline {
 
     /// Something must pass in any case.
     private static func window(_ duration: Duration, _ rate: Int) -> (Duration, Int?) {
-        let bytes = Double(rate) * (duration / .seconds(1))
+        let bytes = max(0, Double(rate) * (duration / .seconds(1)))
         return (duration, max(1, Int(exactly: bytes.rounded(.down)) ?? .max))
     }
 
