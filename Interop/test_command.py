@@ -226,7 +226,7 @@ def test_help_says_what_the_flags_are(run):
             program = run(*form, env={"COLUMNS": "80"})
             assert program.wait() == 0 and program.err.text == ""
             described = re.findall(r"^  (?:-\w, )?--([\w-]+)", program.out.text, re.MULTILINE)
-            assert described == [*expected.split(), "help"] if name == "serve" else set(expected.split()) <= set(described)
+            assert described == [*expected.split(), "version", "help"] if name == "serve" else set(expected.split()) <= set(described)
 
 
 def test_serve_prints_an_address_that_can_be_opened(start_server, tls_flags):
